@@ -163,12 +163,12 @@ Pollux runs in front of the demo app (127.0.0.1:$demo_port):
 
 Try, in another terminal:
 
-    curl http://127.0.0.1:$port/hello
-    curl -N -H 'Accept: text/event-stream' http://127.0.0.1:$port/chat/room
-    curl -d 'hello from curl' http://127.0.0.1:$port/chat/room
+    curl http://127.0.0.1:$port/small
+    curl -N -H 'Accept: text/event-stream' 'http://127.0.0.1:$port/chat?name=Ann'
+    curl -d 'hello from curl' 'http://127.0.0.1:$port/chat?name=Bob'
 
-The second holds a conversation that the demo app sees as a WebSocket; the third opens one and says
-a word in it, which the second prints. Ctrl-C ends Pollux and the demo app.
+The second enters the chat room, which is a WebSocket at the demo app; the third, in one more
+terminal, enters it as Bob and says a word, which the second prints. Ctrl-C ends both programs.
 
 END
 	wait -n $demo_pid $pollux_pid
@@ -203,6 +203,26 @@ check()
 	add "$1" "$passed" "$failed" "$skipped"
 }
 
+# end_to_end DIR: the tests of tests/e2e, with the programs built in DIR.
+end_to_end()
+{
+	local log=$1/e2e.tap
+
+	say "end-to-end tests with $1"
+	if [ ! tests/node_modules/.package-lock.json -nt tests/package-lock.json ]; then
+		(cd tests && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-progress </dev/null) ||
+			die "npm ci failed"
+	fi
+	rm -f "$log"
+	(cd tests && POLLUX_BUILD="../$1" exec node --test \
+		--test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=tap --test-reporter-destination="../$log" \
+		$(find e2e -name '*.test.mjs' | sort) </dev/null)
+	add "end-to-end with $1" $(awk '
+		/^# (pass|fail|cancelled|skipped|todo) [0-9]+$/ { n[$2] += $3; is_whole = 1 }
+		END { print n["pass"] + 0, n["fail"] + n["cancelled"] + !is_whole, n["skipped"] + n["todo"] }' "$log")
+}
+
 test_all()
 {
 	local skip=" ${SKIP:-} "
@@ -212,9 +232,11 @@ test_all()
 
 	build build --enable-werror
 	check build
+	[[ $skip != *" e2e "* ]] && end_to_end build
 	if [[ $skip != *" asan "* ]]; then
 		build build-asan --enable-werror --enable-sanitizers
 		check build-asan
+		[[ $skip != *" e2e "* ]] && end_to_end build-asan
 	fi
 
 	say "done"

@@ -13,5 +13,5 @@ for name in clang-format-14 clang-format; do
 done
 [ -n "$FORMAT" ] || { echo 'clang-format 14 is not installed'; exit 77; }
 
-find proxy conf bridge bench tests -name node_modules -prune -o -name '*.[ch]' -print |
+find proxy conf bridge bench tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null |
 	sort | xargs -r "$FORMAT" --dry-run --Werror

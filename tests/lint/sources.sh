@@ -5,7 +5,7 @@ set -u
 cd "${TOP_SRCDIR:-$(dirname "$0")/../..}" || exit 1
 
 bad=0
-for file in $(find proxy conf bridge bench tests -name node_modules -prune -o -name '*.[ch]' -print | sort)
+for file in $(find proxy conf bridge bench tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null | sort)
 do
 	# A test or fuzz program is named without its suffix.
 	if ! grep -qE "(^|[[:space:]])(${file}|${file%.c})([[:space:]]|\$)" Makefile.am; then
