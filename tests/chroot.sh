@@ -88,10 +88,10 @@ if [ -n "$apt" ]; then
 		fi
 	done
 fi
-# Authorities that the host trusts besides Debian's, for a network that inspects TLS.
+# Authorities that the host trusts besides Debian's, for a network that inspects TLS. The package
+# ca-certificates takes them in when bootstrap.sh installs it.
 if [ -n "$(ls -A /usr/local/share/ca-certificates 2>/dev/null)" ]; then
 	cp -rL /usr/local/share/ca-certificates "$root/usr/local/share/"
-	chroot "$root" update-ca-certificates
 fi
 [ -z "$npmrc" ] || cp -L "$npmrc" "$root/etc/npmrc"
 
