@@ -55,10 +55,10 @@ install_missing()
 	done
 	[ ${#missing[@]} = 0 ] && return
 	say "installing ${missing[*]}"
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null ||
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null ||
 		die "apt-get update failed"
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-		"${missing[@]}" </dev/null || die "apt-get install failed"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		-o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null || die "apt-get install failed"
 }
 
 has_node()
@@ -227,8 +227,8 @@ test_all()
 {
 	local skip=" ${SKIP:-} "
 
-	install_missing $RUN_PACKAGES $TEST_PACKAGES
-	has_node || install_missing $NODE_PACKAGES
+	has_node && NODE_PACKAGES=
+	install_missing $RUN_PACKAGES $TEST_PACKAGES $NODE_PACKAGES
 
 	build build --enable-werror
 	check build

@@ -1,10 +1,12 @@
 /*
- * Stands in for libFuzzer: feeds each seed to the fuzz target it is linked with, so that `make check`
- * replays the seeds with any compiler. The files to feed are the arguments, or else all those of the
- * seed folder that belongs to the program's name: replay_http_head reads tests/fuzz/seeds/http_head.
+ * Stands in for libFuzzer: feeds each seed to the fuzz target it is linked with, so that `make
+ * check` replays the seeds with any compiler. The files to feed are the arguments, or else all
+ * those of the seed folder that belongs to the program's name: replay_http_head reads
+ * tests/fuzz/seeds/http_head.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +52,7 @@ static int replay_folder(const char *path)
 {
 	DIR *folder = opendir(path);
 	struct dirent *entry;
-	char file[4096];
+	char file[PATH_MAX];
 	int n_seeds = 0;
 
 	if (folder == NULL)
@@ -58,7 +60,11 @@ static int replay_folder(const char *path)
 	while ((entry = readdir(folder)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+		if ((size_t)snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >=
+			sizeof(file)) {
+			errno = ENAMETOOLONG;
+			die(path);
+		}
 		replay_file(file);
 		n_seeds++;
 	}
@@ -70,7 +76,7 @@ int main(int argc, char **argv)
 {
 	const char *top = getenv("TOP_SRCDIR");
 	const char *name = strrchr(argv[0], '/');
-	char folder[4096];
+	char folder[PATH_MAX];
 	int n_seeds = argc - 1;
 
 	program_name = name == NULL ? argv[0] : name + 1;
