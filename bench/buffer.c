@@ -36,16 +36,14 @@ void buffer_append(struct buffer *b, const void *data, size_t n)
 
 void buffer_print(struct buffer *b, const char *fmt, ...)
 {
+	char *text = NULL;
 	va_list args;
 	va_start(args, fmt);
-	int n = vsnprintf(NULL, 0, fmt, args);
+	int n = vasprintf(&text, fmt, args);
 	va_end(args);
 	ASSERT(n >= 0);
-	buffer_reserve(b, (size_t)n + 1);
-	va_start(args, fmt);
-	vsnprintf(b->data + b->end, (size_t)n + 1, fmt, args);
-	va_end(args);
-	b->end += (size_t)n;
+	buffer_append(b, text, (size_t)n);
+	free(text);
 }
 
 void buffer_take(struct buffer *b, size_t n)

@@ -10,11 +10,11 @@
 
 enum {
 	READ_SIZE = 4096,		/* enough for a head or a frame; the rest of a body is skipped */
-	SKIP_SIZE = 1024 * 1024,
+	SKIP_SIZE = 256 * 1024,
 };
 
 static int client_epoll = -1;
-static char client_buffer[READ_SIZE];
+static char client_buffer[SKIP_SIZE];	/* beyond READ_SIZE never touched */
 
 void load_client_init(int epoll)
 {
@@ -193,7 +193,7 @@ static void client_read_plain(struct load_client *c)
 			return;
 		}
 	} else {
-		n = recv(c->fd, client_buffer, sizeof(client_buffer), 0);
+		n = recv(c->fd, client_buffer, READ_SIZE, 0);
 		if (n > 0) {
 			client_on_bytes(c, client_buffer, (size_t)n);
 			return;
@@ -210,10 +210,10 @@ static void client_read_tls(struct load_client *c)
 	while (c->state == LOAD_OPEN) {
 		size_t n = 0;
 		ERR_clear_error();
-		if (SSL_read_ex(c->ssl, client_buffer, sizeof(client_buffer), &n)) {
+		if (SSL_read_ex(c->ssl, client_buffer, READ_SIZE, &n)) {
 			client_on_bytes(c, client_buffer, n);
 			/* A short record was the last one, most likely; epoll tells if not. */
-			if (n < sizeof(client_buffer) && c->state == LOAD_OPEN && !SSL_has_pending(c->ssl))
+			if (n < READ_SIZE && c->state == LOAD_OPEN && !SSL_has_pending(c->ssl))
 				return;
 			continue;
 		}

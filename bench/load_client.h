@@ -30,6 +30,7 @@ struct load_client {
 	size_t out_length;
 	struct buffer in;	/* an incomplete head or frame */
 	char *frame;		/* the frame being sent; owned */
+	struct load_client *next;	/* among the idle ones */
 };
 
 /* `epoll` is the descriptor that client events come from, with the client as data. */

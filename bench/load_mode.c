@@ -333,7 +333,10 @@ const struct load_mode load_echo = {
 /* Never freed: a tunnel stays until the program leaves. */
 static void idle_open_another(void)
 {
+	static struct load_client *all;
 	struct load_client *c = memory_alloc_zeroed(sizeof(*c));
+	c->next = all;
+	all = c;
 	c->busy = true;
 	load_client_open(c);
 }
