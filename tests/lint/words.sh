@@ -4,7 +4,7 @@
 set -u
 cd "${TOP_SRCDIR:-$(dirname "$0")/../..}" || exit 1
 
-find . \( -name .git -o -name node_modules -o -name 'build*' -o -name autom4te.cache \
+find . \( -name .git -o -name node_modules -o -path './build*' -o -name autom4te.cache \
 	-o -path ./tests/lint -o -path ./tests/fuzz/seeds -o -path './pollux-[0-9]*' \) -prune \
 	-o -type f \( -name '*.[ch15]' -o -name '*.md' -o -name '*.sh' -o -name '*.js' -o -name '*.mjs' \
 	-o -name '*.html' -o -name '*.css' -o -name '*.conf' -o -name '*.py' -o -name '*.am' \
