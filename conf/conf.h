@@ -20,19 +20,12 @@
 
 #include "conf/address.h"
 #include "conf/errors.h"
-#include "proxy/base/macros.h"
+#include "proxy/base/log.h"
 
 /* A list of strings in the order written. */
 struct conf_strings {
 	char **items;
 	size_t n_items;
-};
-
-enum conf_log_level {
-	CONF_LOG_DEBUG,
-	CONF_LOG_INFO,
-	CONF_LOG_WARN,
-	CONF_LOG_ERROR,
 };
 
 enum conf_access_log_format {
@@ -47,7 +40,7 @@ enum conf_tls_version {
 
 enum conf_client_verify {
 	CONF_CLIENT_VERIFY_OFF,
-	CONF_CLIENT_VERIFY_OPTIONAL,	/* asked for; refused only if sent and not valid */
+	CONF_CLIENT_VERIFY_OPTIONAL, /* asked for; refused only if sent and not valid */
 	CONF_CLIENT_VERIFY_REQUIRED,
 };
 
@@ -57,27 +50,27 @@ enum conf_balance {
 };
 
 enum conf_host_header {
-	CONF_HOST_PRESERVE,	/* the client's Host goes on as it came */
-	CONF_HOST_SERVER,	/* the chosen server's host and port */
-	CONF_HOST_LITERAL,	/* conf_backend.host_header_value */
+	CONF_HOST_PRESERVE, /* the client's Host goes on as it came */
+	CONF_HOST_SERVER,   /* the chosen server's host and port */
+	CONF_HOST_LITERAL,  /* conf_backend.host_header_value */
 };
 
 enum conf_match {
-	CONF_MATCH_PREFIX,	/* whole segments: "/a" matches /a and /a/b, not /ab */
+	CONF_MATCH_PREFIX, /* whole segments: "/a" matches /a and /a/b, not /ab */
 	CONF_MATCH_EXACT,
 };
 
 /* Which fields tell the backend about the client. */
 enum conf_forwarded {
 	CONF_FORWARDED_OFF,
-	CONF_FORWARDED_X,		/* X-Forwarded-For, -Proto, -Host, -Port */
-	CONF_FORWARDED_STANDARD,	/* Forwarded, RFC 7239 */
+	CONF_FORWARDED_X,	 /* X-Forwarded-For, -Proto, -Host, -Port */
+	CONF_FORWARDED_STANDARD, /* Forwarded, RFC 7239 */
 	CONF_FORWARDED_BOTH,
 };
 
 /* What bridge sessions may be spoken as to the client; a set of bits in conf_route.dialects. */
 enum conf_dialect {
-	CONF_DIALECT_PLAIN = 1 << 0,
+	CONF_DIALECT_PLAIN = 1u << 0,
 };
 
 struct conf;
@@ -91,121 +84,124 @@ struct conf_listen {
 	size_t index;			/* in conf->listens */
 	int line;			/* in conf->source; 0 from the command line */
 	char *name;			/* the title as written */
-	struct conf_address *addresses;	/* 1 or 2 */
+	struct conf_address *addresses; /* 1 or 2 */
 	size_t n_addresses;
 	bool is_any;
 	int backlog;
-	int unix_mode;			/* permission bits of a unix socket */
+	int unix_mode; /* permission bits of a unix socket */
 
 	/* TLS; is_tls = there are certificates */
 	bool is_tls;
-	struct conf_strings certificates;	/* PEM files; the first is the default for SNI */
-	struct conf_strings certificate_keys;	/* empty, or one per certificate; "" = in the same file */
+	struct conf_strings certificates; /* PEM files; the first is the default for SNI */
+	struct conf_strings
+		certificate_keys; /* empty, or one per certificate; "" = in the same file */
 	enum conf_tls_version tls_min_version;
-	char *tls_ciphers;		/* TLS 1.2, OpenSSL's list syntax */
-	char *tls_ciphersuites;		/* TLS 1.3 */
+	char *tls_ciphers;	/* TLS 1.2, OpenSSL's list syntax */
+	char *tls_ciphersuites; /* TLS 1.3 */
 	bool tls_session_tickets;
-	struct conf_strings alpn;	/* in order of preference */
+	struct conf_strings alpn; /* in order of preference */
 	enum conf_client_verify client_verify;
-	char *client_ca;		/* PEM file, "" if none */
+	char *client_ca; /* PEM file, "" if none */
 	int64_t handshake_timeout_ms;
 
 	/* HTTP */
-	int64_t header_timeout_ms;	/* total, first byte to end of head */
-	int64_t idle_timeout_ms;	/* between requests */
-	int64_t body_timeout_ms;	/* stall while reading a body */
-	int64_t write_timeout_ms;	/* stall while writing */
-	uint64_t max_header_size;	/* the whole head, request line included */
+	int64_t header_timeout_ms; /* total, first byte to end of head */
+	int64_t idle_timeout_ms;   /* between requests */
+	int64_t body_timeout_ms;   /* stall while reading a body */
+	int64_t write_timeout_ms;  /* stall while writing */
+	uint64_t max_header_size;  /* the whole head, request line included */
 	int max_header_fields;
 	uint64_t max_uri_size;
-	int keepalive_requests;		/* 0 = no limit */
+	int keepalive_requests; /* 0 = no limit */
 };
 
 struct conf_server {
-	struct conf_address address;	/* address.text is its name in logs */
+	struct conf_address address; /* address.text is its name in logs */
 };
 
 struct conf_backend {
 	const struct conf *conf;
-	size_t index;			/* in conf->backends */
+	size_t index; /* in conf->backends */
 	int line;
 	char *name;
-	struct conf_server *servers;	/* at least one */
+	struct conf_server *servers; /* at least one */
 	size_t n_servers;
+	struct conf_strings servers_text;
 	enum conf_balance balance;
-	int max_fails;			/* failures in a row that take a server out; 0 = never */
-	int64_t fail_timeout_ms;	/* how long it stays out */
-	int retries;			/* further tries of a request that may be retried */
+	int max_fails;		 /* failures in a row that take a server out; 0 = never */
+	int64_t fail_timeout_ms; /* how long it stays out */
+	int retries;		 /* further tries of a request that may be retried */
 
-	int64_t connect_timeout_ms;	/* TCP and TLS together */
-	int64_t response_timeout_ms;	/* request sent to response head */
-	int64_t read_timeout_ms;	/* stall while reading a body */
-	int64_t write_timeout_ms;	/* stall while writing */
+	int64_t connect_timeout_ms;  /* TCP and TLS together */
+	int64_t response_timeout_ms; /* request sent to response head */
+	int64_t read_timeout_ms;     /* stall while reading a body */
+	int64_t write_timeout_ms;    /* stall while writing */
 
-	bool keepalive;			/* false: a connection per request */
-	int64_t idle_timeout_ms;	/* an unused connection is closed after this */
-	int max_idle_connections;	/* per server */
-	int max_connections;		/* per server; 0 = no limit */
+	bool keepalive;		  /* false: a connection per request */
+	int64_t idle_timeout_ms;  /* an unused connection is closed after this */
+	int max_idle_connections; /* per server */
+	int max_connections;	  /* per server; 0 = no limit */
 
 	enum conf_host_header host_header;
-	char *host_header_value;	/* CONF_HOST_LITERAL only, else "" */
+	char *host_header_value; /* as written; the Host to send if CONF_HOST_LITERAL */
 
 	bool tls;
 	bool tls_verify;
-	char *tls_ca;			/* PEM file; "" = the system's store */
-	char *tls_server_name;		/* SNI and the name verified; "" = the server's host */
-	char *tls_certificate;		/* client certificate, PEM; "" if none */
-	char *tls_certificate_key;	/* "" = in the same file */
+	char *tls_ca;		   /* PEM file; "" = the system's store */
+	char *tls_server_name;	   /* SNI and the name verified; "" = the server's host */
+	char *tls_certificate;	   /* client certificate, PEM; "" if none */
+	char *tls_certificate_key; /* "" = in the same file */
 };
 
 struct conf_route {
 	const struct conf *conf;
-	size_t index;			/* in conf->routes */
+	size_t index; /* in conf->routes */
 	int line;
-	char *path;			/* starts with "/" */
+	char *path; /* starts with "/" */
 	enum conf_match match;
-	struct conf_strings hosts;	/* lower case, "a.example" or "*.a.example"; none = every host */
+	struct conf_strings hosts; /* lower case, "a.example" or "*.a.example"; none = every host */
 	const struct conf_backend *backend;
-	uint64_t max_body_size;		/* of requests; 0 = no limit */
+	char *backend_name;
+	uint64_t max_body_size; /* of requests; 0 = no limit */
 	enum conf_forwarded forwarded;
-	struct conf_strings allowed_origins;	/* canonical: "https://a.example", "null" */
+	struct conf_strings allowed_origins; /* canonical: "https://a.example", "null" */
 
-	bool websocket;			/* false: handshakes are ordinary requests */
-	int64_t tunnel_timeout_ms;	/* nothing in either direction; 0 = no limit */
+	bool websocket;		   /* false: handshakes are ordinary requests */
+	int64_t tunnel_timeout_ms; /* nothing in either direction; 0 = no limit */
 
 	/* the bridge; dialects is 0 on a route without one */
-	unsigned dialects;		/* bits of enum conf_dialect */
-	struct conf_strings bridge;	/* the same, as written */
-	int64_t poll_wait_ms;		/* default and cap of a poll's wait; whole seconds */
-	int64_t heartbeat_ms;		/* streams */
-	int64_t linger_ms;		/* absent client; closed sessions remembered */
-	int64_t send_timeout_ms;	/* full queue to the backend; unacknowledged stream */
-	int64_t backend_ping_ms;	/* WebSocket ping to the backend; 0 = none */
-	uint64_t max_message_size;	/* per WebSocket message, both ways */
-	int batch_messages;		/* in one poll answer */
-	uint64_t batch_size;		/* the same in bytes of messages */
-	uint64_t queue_size;		/* per session and direction */
-	uint64_t replay_size;		/* sent, not acknowledged */
-	int max_sessions;		/* of this route */
-	int max_sessions_per_address;	/* 0 = no limit */
+	unsigned dialects;	      /* bits of enum conf_dialect */
+	struct conf_strings bridge;   /* the same, as written */
+	int64_t poll_wait_ms;	      /* default and cap of a poll's wait; whole seconds */
+	int64_t heartbeat_ms;	      /* streams */
+	int64_t linger_ms;	      /* absent client; closed sessions remembered */
+	int64_t send_timeout_ms;      /* full queue to the backend; unacknowledged stream */
+	int64_t backend_ping_ms;      /* WebSocket ping to the backend; 0 = none */
+	uint64_t max_message_size;    /* per WebSocket message, both ways */
+	int batch_messages;	      /* in one poll answer */
+	uint64_t batch_size;	      /* the same in bytes of messages */
+	uint64_t queue_size;	      /* per session and direction */
+	uint64_t replay_size;	      /* sent, not acknowledged */
+	int max_sessions;	      /* of this route */
+	int max_sessions_per_address; /* 0 = no limit */
 };
 
 struct conf {
-	char *source;			/* file name for messages */
+	char *source; /* file name for messages */
 
 	/* global options */
-	char *access_log;		/* "off", "stdout", "stderr" or a path */
+	char *access_log; /* "off", "stdout", "stderr" or a path */
 	enum conf_access_log_format access_log_format;
-	char *error_log;		/* "stderr" or a path */
-	enum conf_log_level log_level;
-	char *user;			/* run as, once sockets are bound; "" = stay */
-	int max_connections;		/* client connections; 0 = from the descriptor limit */
-	int max_connections_per_address;	/* 0 = no limit */
-	int64_t drain_ms;		/* from SIGTERM to the cut */
-	struct conf_network *trusted_proxies;	/* peers whose (X-)Forwarded fields are believed */
+	char *error_log; /* "stderr" or a path */
+	enum log_level log_level;
+	char *user;			 /* run as, once sockets are bound; "" = stay */
+	int max_connections;		 /* client connections; 0 = from the descriptor limit */
+	int max_connections_per_address; /* 0 = no limit */
+	int64_t drain_ms;		 /* from SIGTERM to the cut */
+	struct conf_network *trusted_proxies; /* peers whose (X-)Forwarded fields are believed */
 	size_t n_trusted_proxies;
 	struct conf_strings trusted_proxies_text;
-	char *via;			/* our name in Via */
+	char *via; /* our name in Via */
 
 	/* sections, in the order written */
 	struct conf_listen *listens;
@@ -215,7 +211,7 @@ struct conf {
 	struct conf_route *routes;
 	size_t n_routes;
 
-	unsigned n_references;		/* conf.c's own */
+	unsigned n_references; /* conf.c's own */
 };
 
 /*
@@ -242,7 +238,7 @@ struct conf_quick {
 struct conf *conf_from_command_line(const struct conf_quick *quick, struct conf_errors *errors);
 
 const struct conf *conf_ref(const struct conf *conf);
-void conf_unref(const struct conf *conf);	/* NULL is allowed */
+void conf_unref(const struct conf *conf); /* NULL is allowed */
 
 /* Writes every option with its effective value, as a file that loads back to the same. */
 void conf_dump(const struct conf *conf, FILE *out);
@@ -254,7 +250,6 @@ const struct conf_backend *conf_find_backend(const struct conf *conf, const char
 bool conf_is_trusted_proxy(const struct conf *conf, const struct sockaddr *peer);
 
 /* The words used in the file for each value. */
-const char *conf_log_level_name(enum conf_log_level level);
 const char *conf_access_log_format_name(enum conf_access_log_format format);
 const char *conf_tls_version_name(enum conf_tls_version version);
 const char *conf_client_verify_name(enum conf_client_verify verify);

@@ -1,0 +1,29 @@
+/*
+ * Checks of strings that options hold. Each returns the canonical spelling, the caller's to free;
+ * or NULL, and *why is a static sentence that says what would be right.
+ */
+#ifndef CONF_CANONICAL_H
+#define CONF_CANONICAL_H
+
+/* An address of a server: conf_address_parse. */
+char *conf_canonical_server(const char *text, const char **why);
+
+/* A network: conf_network_parse. */
+char *conf_canonical_network(const char *text, const char **why);
+
+/* A host without port, "*." before it for every name below; in lower case. */
+char *conf_canonical_host(const char *text, const char **why);
+
+/* preserve, server, or a host with or without port. */
+char *conf_canonical_host_header(const char *text, const char **why);
+
+/* An origin as browsers send it (RFC 6454 section 6.2): lower case, no default port; or null. */
+char *conf_canonical_origin(const char *text, const char **why);
+
+/* A pseudonym for Via: a token of RFC 9110 section 5.6.2. */
+char *conf_canonical_via(const char *text, const char **why);
+
+/* Anything but the empty string. */
+char *conf_canonical_backend_name(const char *text, const char **why);
+
+#endif
