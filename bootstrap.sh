@@ -121,10 +121,21 @@ answers()
 	return 1
 }
 
+# is_free NAME PORT: dies, naming the variable that chooses another, where somebody listens already.
+is_free()
+{
+	if (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
+		die "port $2 is in use; choose another: $1=... ./bootstrap.sh run"
+	fi
+}
+
 run()
 {
 	local port=${POLLUX_PORT:-8080} tls_port=${POLLUX_TLS_PORT:-8443} demo_port=${DEMO_PORT:-3000}
 
+	is_free POLLUX_PORT "$port"
+	is_free POLLUX_TLS_PORT "$tls_port"
+	is_free DEMO_PORT "$demo_port"
 	install_missing $RUN_PACKAGES
 	build build
 
@@ -146,13 +157,13 @@ run()
 	setsid build/bench/origin --listen "127.0.0.1:$demo_port" </dev/null &
 	demo_pid=$!
 	answers $demo_pid "http://127.0.0.1:$demo_port/" ||
-		die "the demo app does not answer on port $demo_port; is it in use? (DEMO_PORT=...)"
+		die "the demo app does not answer on port $demo_port"
 	setsid build/pollux -c build/demo.conf </dev/null &
 	pollux_pid=$!
 	answers $pollux_pid "http://127.0.0.1:$port/" ||
-		die "Pollux does not answer on port $port; is it in use? (POLLUX_PORT=...)"
+		die "Pollux does not answer on port $port"
 	answers $pollux_pid "https://127.0.0.1:$tls_port/" ||
-		die "Pollux does not answer on port $tls_port; is it in use? (POLLUX_TLS_PORT=...)"
+		die "Pollux does not answer on port $tls_port"
 
 	cat <<END
 
