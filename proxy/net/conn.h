@@ -1,15 +1,18 @@
 /*
  * A conn: one socket with its byte queues, plain or TLS, and nothing of HTTP.
  *
- * Input: the conn reads the socket while its owner wants to read, appends to conn_input and tells the owner (on_input). The owner
- * takes what it understands and may leave the rest; it stops reading by conn_set_reading(false). Output: the owner appends to
- * conn_output; the conn writes once at the end of the loop turn, so that what is appended in one turn leaves in one system call, and
- * waits for the socket only when that would block.
+ * Input: the conn reads the socket while its owner wants to read, appends to conn_input and tells
+ * the owner (on_input). The owner takes what it understands and may leave the rest; it stops
+ * reading by conn_set_reading(false). Output: the owner appends to conn_output; the conn writes
+ * once at the end of the loop turn, so that what is appended in one turn leaves in one system call,
+ * and waits for the socket only when that would block.
  *
- * An idle conn holds no bytes and no timer. EOF of the peer and our own end are independent (half-close): TCP FIN, or close_notify
- * with TLS. EOF without close_notify is a cut (CONN_LOSS_CUT), never a clean end.
+ * An idle conn holds no bytes and no timer. EOF of the peer and our own end are independent
+ * (half-close): TCP FIN, or close_notify with TLS. EOF without close_notify is a cut
+ * (CONN_LOSS_CUT), never a clean end.
  *
- * Callbacks come from the loop only, never from inside a call that the owner made. After conn_close no callback runs.
+ * Callbacks come from the loop only, never from inside a call that the owner made. After conn_close
+ * no callback runs.
  */
 #ifndef PROXY_NET_CONN_H
 #define PROXY_NET_CONN_H
@@ -38,38 +41,51 @@ enum conn_loss {
 const char *conn_loss_name(enum conn_loss loss);
 
 struct conn_owner {
-	/* Connected, and with TLS the handshake is done. Not called for accepted plain conns: they are open from the start. */
+	/* Connected, and with TLS the handshake is done. Not called for accepted plain conns: they
+	 * are open from the start. */
 	void (*on_open)(void *arg);
 	/* New bytes in conn_input, or the peer's clean end (conn_has_input_ended). */
 	void (*on_input)(void *arg);
-	/* conn_output_room came back after it had been 0, or all output has left (told once after each conn_flush that did not finish). */
+	/* conn_output_room came back after it had been 0, or all output has left (told once after
+	 * each conn_flush that did not finish). */
 	void (*on_output)(void *arg);
-	/* Broken: nothing more comes or goes. Input received before stays readable. The owner still has to close. */
+	/* Broken: nothing more comes or goes. Input received before stays readable. The owner still
+	 * has to close. */
 	void (*on_lost)(void *arg, enum conn_loss loss);
 };
 
 /* Takes the descriptor (non-blocking, close-on-exec). The peer address is copied. */
-struct conn *conn_new_accepted(struct loop *loop, int fd, const struct sockaddr *peer, socklen_t peer_len);
+struct conn *conn_new_accepted(
+	struct loop *loop, int fd, const struct sockaddr *peer, socklen_t peer_len);
 /* A socket on which connect() is under way (or already done). */
 struct conn *conn_new_connecting(struct loop *loop, int fd);
-/* Makes it TLS, before anything was read or written. A client takes the name for SNI and verification (NULL: neither). */
+/* Makes it TLS, before anything was read or written. A client takes the name for SNI and
+ * verification (NULL: neither). */
 void conn_start_tls_server(struct conn *self, struct tls_context *context);
 void conn_start_tls_client(struct conn *self, struct tls_context *context, const char *server_name);
 
-/* The owner may change (a pool hands a conn over). Pending input is told to the new owner by a deferred on_input. */
+/* The owner may change (a pool hands a conn over). Pending input is told to the new owner by a
+ * deferred on_input. */
 void conn_set_owner(struct conn *self, const struct conn_owner *owner, void *arg);
 
-/* Idempotent. The socket is closed at once (TLS: close_notify is sent if the socket takes it); memory dies at the end of the turn. */
+/* Idempotent. The socket is closed at once (TLS: close_notify is sent if the socket takes it);
+ * memory dies at the end of the turn. */
 void conn_close(struct conn *self);
+/* Closes so that the peer sees a break and never a clean end: TCP reset, no close_notify. */
+void conn_abort(struct conn *self);
 /*
- * Leaves the owner: writes what is queued, ends the output, discards input for at most linger_ms and 256 KiB, then closes. This
- * way an error answer is not destroyed by a reset for unread input. No callback runs after the call.
+ * Leaves the owner: writes what is queued, ends the output, discards input for at most linger_ms
+ * and 256 KiB, then closes. This way an error answer is not destroyed by a reset for unread input.
+ * No callback runs after the call, and the pointer is no longer the caller's.
  */
 void conn_close_gracefully(struct conn *self, uint64_t linger_ms);
+/* Closes at once the conns of this loop that are still closing gracefully. */
+void conn_close_lingering(struct loop *loop);
 
 /* Input. */
 struct bytes *conn_input(struct conn *self);
-/* Reading is off at first. With TLS, bytes that OpenSSL still holds are delivered when reading is turned on again. */
+/* Reading is off at first. With TLS, bytes that OpenSSL still holds are delivered when reading is
+ * turned on again. */
 void conn_set_reading(struct conn *self, bool is_on);
 bool conn_is_reading(const struct conn *self);
 /* The peer has ended its side cleanly and all its bytes are in conn_input. */
@@ -77,16 +93,19 @@ bool conn_has_input_ended(const struct conn *self);
 
 /* Output. */
 struct bytes *conn_output(struct conn *self);
-/* How much more the owner should queue now (soft limit CONN_OUTPUT_LIMIT); 0: wait for on_output. */
+/* How much more the owner should queue now (soft limit CONN_OUTPUT_LIMIT); 0: wait for on_output.
+ */
 size_t conn_output_room(struct conn *self);
 /* Asks for a write at the end of this turn. */
 void conn_flush(struct conn *self);
 /* Ends our side once the output has left: shutdown(SHUT_WR) or close_notify. */
 void conn_end_output(struct conn *self);
 bool conn_has_output_ended(const struct conn *self);
-/* When output is waiting for the peer: the time of the last byte that left, or of when it began to wait; 0 when nothing waits. */
+/* When output is waiting for the peer: the time of the last byte that left, or of when it began to
+ * wait; 0 when nothing waits. */
 uint64_t conn_stalled_since_ms(const struct conn *self);
-/* Bytes written to the socket that the peer's TCP has not acknowledged yet (SIOCOUTQ); 0 if unknown. */
+/* Bytes written to the socket that the peer's TCP has not acknowledged yet (SIOCOUTQ); 0 if
+ * unknown. */
 size_t conn_unacknowledged(const struct conn *self);
 
 /* Gives back what an idle conn does not need (compacts input, TLS buffers). */
@@ -95,6 +114,7 @@ void conn_rest(struct conn *self);
 /* Facts. */
 #define CONN_OUTPUT_LIMIT (64 * 1024)
 
+struct loop *conn_loop(const struct conn *self);
 int conn_fd(const struct conn *self);
 bool conn_is_open(const struct conn *self);
 enum conn_loss conn_loss(const struct conn *self);
@@ -112,7 +132,8 @@ struct slice conn_tls_alpn(const struct conn *self);
 struct slice conn_tls_server_name(const struct conn *self);
 const char *conn_tls_version(const struct conn *self);
 const char *conn_tls_cipher(const struct conn *self);
-/* Subject of the verified client certificate, "" if none. Caller frees nothing: buffer of the given size. */
+/* Subject of the verified client certificate, "" if none. Caller frees nothing: buffer of the given
+ * size. */
 bool conn_tls_client_subject(const struct conn *self, char *buf, size_t n);
 
 /* Live conns, for leak checks and caps. */

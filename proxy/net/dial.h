@@ -1,7 +1,8 @@
 /*
- * Opens a connection to a server: resolves a name if it must, tries its addresses in turn (each new dial starts one address
- * further), connects without blocking and does the TLS handshake. One outcome: on_conn, or on_failed. A dial has no timer of its own: its
- * owner cancels it when its connect timeout ends.
+ * Opens a connection to a server: resolves a name if it must, tries its addresses in turn (each new
+ * dial starts one address further), connects without blocking and does the TLS handshake. One
+ * outcome: on_conn, or on_failed. A dial has no timer of its own: its owner cancels it when its
+ * connect timeout ends.
  */
 #ifndef PROXY_NET_DIAL_H
 #define PROXY_NET_DIAL_H
@@ -29,8 +30,8 @@ struct dial_owner {
 };
 
 /* The target is copied (its pointers must live as long as the dial). */
-struct dial *dial_start(struct loop *loop, struct resolver *resolver, const struct dial_target *target, const struct dial_owner *owner,
-	void *arg);
+struct dial *dial_start(struct loop *loop, struct resolver *resolver,
+	const struct dial_target *target, const struct dial_owner *owner, void *arg);
 /* Idempotent until the outcome; after the outcome the pointer is dead. */
 void dial_cancel(struct dial *self);
 

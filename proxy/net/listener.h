@@ -1,6 +1,7 @@
 /*
- * A listening socket: accepts a bounded number of conns per readiness and hands each to its owner. Paused listeners stay open and
- * leave clients in the kernel's queue. Running out of descriptors (EMFILE, ENFILE) pauses accept for a moment and is told.
+ * A listening socket: accepts a bounded number of conns per readiness and hands each to its owner.
+ * Paused listeners stay open and leave clients in the kernel's queue. Running out of descriptors
+ * (EMFILE, ENFILE) pauses accept for a moment and is told.
  */
 #ifndef PROXY_NET_LISTENER_H
 #define PROXY_NET_LISTENER_H
@@ -25,10 +26,11 @@ struct listener_options {
 };
 
 /*
- * Binds and listens. On failure returns -1 and writes a sentence for the log to why. A stale unix socket file (nobody answers on
- * it) is replaced; a live one is an error.
+ * Binds and listens. On failure returns -1 and writes a sentence for the log to why. A stale unix
+ * socket file (nobody answers on it) is replaced; a live one is an error.
  */
-MUST_USE int listener_bind(const struct conf_address *address, const struct listener_options *options, char *why, size_t why_size);
+MUST_USE int listener_bind(const struct conf_address *address,
+	const struct listener_options *options, char *why, size_t why_size);
 
 /* Takes the bound descriptor. Accepting begins with listener_resume. */
 struct listener *listener_new(struct loop *loop, int fd, listener_on_accept *on_accept, void *arg);
