@@ -16,6 +16,9 @@
 #include "proxy/http/message.h"
 #include "proxy/http/reason.h"
 
+/* A longer method is not HTTP. */
+#define H1_MAX_METHOD_SIZE 32
+
 struct h1_limits {
 	uint32_t max_head_size;	 /* start line, fields and the empty line */
 	uint32_t max_fields;

@@ -10,6 +10,7 @@
 
 #include "proxy/base/slice.h"
 #include "proxy/http/fields.h"
+#include "proxy/http/reason.h"
 
 enum method {
 	METHOD_OTHER,
@@ -55,6 +56,11 @@ struct request_head {
 	bool expects_100;     /* Expect: 100-continue, in HTTP/1.1 */
 	bool is_websocket;    /* a fully valid RFC 6455 (or 8441) handshake request */
 	bool wants_websocket; /* asks for the upgrade, valid or not */
+	/*
+	 * Why wants_websocket is not is_websocket: REASON_BAD_WEBSOCKET or REASON_WEBSOCKET_VERSION;
+	 * else REASON_NONE. For a route without WebSockets the request is an ordinary one.
+	 */
+	enum reason websocket_reason;
 	enum body_kind body;
 	uint64_t content_length; /* BODY_LENGTH */
 	struct fields fields;	 /* as received, framing and hop-by-hop fields included */
