@@ -1,4 +1,5 @@
-/* A growing run of bytes, appended at the end and taken from the front. Owns its memory; empty means none is held. */
+/* A growing run of bytes, appended at the end and taken from the front. Owns its memory; empty
+ * means none is held. */
 #ifndef BENCH_BUFFER_H
 #define BENCH_BUFFER_H
 
@@ -8,9 +9,9 @@
 
 struct buffer {
 	char *data;
-	size_t start;	/* first byte not yet taken */
-	size_t end;	/* past the last byte */
-	size_t size;	/* allocated */
+	size_t start; /* first byte not yet taken */
+	size_t end;   /* past the last byte */
+	size_t size;  /* allocated */
 };
 
 static inline size_t buffer_length(const struct buffer *b)

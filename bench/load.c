@@ -4,15 +4,16 @@
  *     load MODE URL [--connections C] [--units N] [--length BYTES] [--size BYTES]
  *
  * MODE is one of
- *     get        C keep-alive connections, each with one GET after another; --length checks each body's length
- *     echo       C WebSockets, each with one message of --size bytes after another, each echo compared
- *     handshake  a new connection (over https: with a full handshake) for each GET, C at a time
- *     idle       opens N WebSockets and holds them
- * URL is http://HOST:PORT/PATH or https://HOST:PORT/PATH.
+ *     get        C keep-alive connections, each with one GET after another; --length checks each
+ * body's length echo       C WebSockets, each with one message of --size bytes after another, each
+ * echo compared handshake  a new connection (over https: with a full handshake) for each GET, C at
+ * a time idle       opens N WebSockets and holds them URL is http://HOST:PORT/PATH or
+ * https://HOST:PORT/PATH.
  *
- * With --units it does one run and leaves. Without, it reads commands from stdin: "run N" does N more units on the same
- * connections, the end of stdin ends it. So one run can warm up and the next be measured with nothing else in it. After each
- * run it prints a line of JSON; the status is 1 when there were errors.
+ * With --units it does one run and leaves. Without, it reads commands from stdin: "run N" does N
+ * more units on the same connections, the end of stdin ends it. So one run can warm up and the next
+ * be measured with nothing else in it. After each run it prints a line of JSON; the status is 1
+ * when there were errors.
  */
 #include "bench/load.h"
 
@@ -77,11 +78,12 @@ static void load_begin(uint64_t units)
 
 static void load_report(void)
 {
-	printf("{\"mode\":\"%s\",\"units\":%llu,\"errors\":%llu,\"reconnects\":%llu,\"bytes\":%llu,\"elapsed_us\":%lld,"
+	printf("{\"mode\":\"%s\",\"units\":%llu,\"errors\":%llu,\"reconnects\":%llu,\"bytes\":%llu,"
+	       "\"elapsed_us\":%lld,"
 	       "\"error\":\"%s\"}\n",
-	       load.mode->name, (unsigned long long)load.finished, (unsigned long long)load.errors,
-	       (unsigned long long)load.reconnects, (unsigned long long)load.bytes,
-	       (long long)(sock_steady_us() - load.begun_us), load.first_error);
+		load.mode->name, (unsigned long long)load.finished, (unsigned long long)load.errors,
+		(unsigned long long)load.reconnects, (unsigned long long)load.bytes,
+		(long long)(sock_steady_us() - load.begun_us), load.first_error);
 	fflush(stdout);
 	load_had_errors |= load.errors > 0;
 	load.errors = 0;
@@ -119,7 +121,8 @@ static void load_work(int epoll)
 	}
 }
 
-/* The next command's number of units, while the connections are kept alive. False when there is no other command. */
+/* The next command's number of units, while the connections are kept alive. False when there is no
+ * other command. */
 static bool load_read_command(int epoll, uint64_t *units)
 {
 	char line[64];
@@ -167,7 +170,8 @@ static bool load_parse_url(const char *url)
 	/* What is negotiated is fixed here, so that every server under test does the same work. */
 	load.tls = SSL_CTX_new(TLS_client_method());
 	if (!load.tls || !SSL_CTX_set_min_proto_version(load.tls, TLS1_3_VERSION) ||
-	    !SSL_CTX_set_ciphersuites(load.tls, "TLS_AES_128_GCM_SHA256") || !SSL_CTX_set1_groups_list(load.tls, "X25519"))
+		!SSL_CTX_set_ciphersuites(load.tls, "TLS_AES_128_GCM_SHA256") ||
+		!SSL_CTX_set1_groups_list(load.tls, "X25519"))
 		return false;
 	SSL_CTX_set_verify(load.tls, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_session_cache_mode(load.tls, SSL_SESS_CACHE_OFF);
@@ -177,7 +181,8 @@ static bool load_parse_url(const char *url)
 
 static bool load_parse_mode(const char *name)
 {
-	static const struct load_mode *const modes[] = {&load_get, &load_echo, &load_handshake, &load_idle};
+	static const struct load_mode *const modes[] = {
+		&load_get, &load_echo, &load_handshake, &load_idle};
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
 		if (strcmp(modes[i]->name, name) == 0)
 			load.mode = modes[i];
@@ -202,7 +207,8 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 	int option;
 	uint64_t number;
 	while ((option = getopt_long(argc, argv, "c:n:l:s:", options, NULL)) != -1) {
-		if (!strchr("cnls", option) || !load_parse_number(optarg, UINT64_C(1) << 40, &number))
+		if (!strchr("cnls", option) ||
+			!load_parse_number(optarg, UINT64_C(1) << 40, &number))
 			return false;
 		if (option == 'c')
 			load.concurrency = (size_t)number;
@@ -213,8 +219,9 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 		else
 			load.message_size = (size_t)number;
 	}
-	return optind + 2 == argc && load_parse_mode(argv[optind]) && load_parse_url(argv[optind + 1]) &&
-	       load.concurrency > 0 && load.concurrency <= 20000 && load.message_size <= 3072;
+	return optind + 2 == argc && load_parse_mode(argv[optind]) &&
+		load_parse_url(argv[optind + 1]) && load.concurrency > 0 &&
+		load.concurrency <= 20000 && load.message_size <= 3072;
 }
 
 int main(int argc, char **argv)
@@ -222,7 +229,9 @@ int main(int argc, char **argv)
 	uint64_t units = 0;
 	struct rlimit limit;
 	if (!load_parse_options(argc, argv, &units)) {
-		fprintf(stderr, "usage: load get|echo|handshake|idle URL [--connections C] [--units N] [--length BYTES] [--size BYTES]\n");
+		fprintf(stderr,
+			"usage: load get|echo|handshake|idle URL [--connections C] [--units N] "
+			"[--length BYTES] [--size BYTES]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -1,6 +1,7 @@
 /*
- * The load generator's shared state: what is asked for, and how far the current run is. One thread, raw epoll, no
- * allocation per unit: the proxy in front of the origin has to be the slowest of the three.
+ * The load generator's shared state: what is asked for, and how far the current run is. One thread,
+ * raw epoll, no allocation per unit: the proxy in front of the origin has to be the slowest of the
+ * three.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -34,14 +35,14 @@ extern const struct load_mode load_get, load_echo, load_handshake, load_idle;
 struct load {
 	const struct load_mode *mode;
 	struct sock_address address;
-	SSL_CTX *tls;			/* NULL: plain */
-	const char *host, *path;	/* as they stand in the URL */
+	SSL_CTX *tls;		 /* NULL: plain */
+	const char *host, *path; /* as they stand in the URL */
 	size_t concurrency;
-	int64_t expected_length;	/* of each body; -1: any */
-	size_t message_size;		/* of an echo */
+	int64_t expected_length; /* of each body; -1: any */
+	size_t message_size;	 /* of an echo */
 
-	uint64_t target, started, finished;	/* units of this run */
-	uint64_t errors, reconnects, bytes;	/* of this run */
+	uint64_t target, started, finished; /* units of this run */
+	uint64_t errors, reconnects, bytes; /* of this run */
 	char first_error[160];
 	int64_t begun_us, progress_us;
 };

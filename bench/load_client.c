@@ -9,12 +9,12 @@
 #include "bench/load.h"
 
 enum {
-	READ_SIZE = 4096,		/* enough for a head or a frame; the rest of a body is skipped */
+	READ_SIZE = 4096, /* enough for a head or a frame; the rest of a body is skipped */
 	SKIP_SIZE = 256 * 1024,
 };
 
 static int client_epoll = -1;
-static char client_buffer[SKIP_SIZE];	/* beyond READ_SIZE never touched */
+static char client_buffer[SKIP_SIZE]; /* beyond READ_SIZE never touched */
 
 void load_client_init(int epoll)
 {
@@ -23,7 +23,8 @@ void load_client_init(int epoll)
 
 static void client_watch(struct load_client *c, int op, bool for_room)
 {
-	struct epoll_event event = {.events = EPOLLIN | (for_room ? (uint32_t)EPOLLOUT : 0u), .data.ptr = c};
+	struct epoll_event event = {
+		.events = EPOLLIN | (for_room ? (uint32_t)EPOLLOUT : 0u), .data.ptr = c};
 	c->watched_for_room = for_room;
 	if (epoll_ctl(client_epoll, op, c->fd, &event) < 0)
 		load_client_fail(c, "epoll_ctl");
@@ -260,7 +261,8 @@ static void client_on_connect(struct load_client *c)
 	}
 	c->state = LOAD_SECURING;
 	c->ssl = SSL_new(load.tls);
-	if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || !SSL_set_tlsext_host_name(c->ssl, "localhost")) {
+	if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) ||
+		!SSL_set_tlsext_host_name(c->ssl, "localhost")) {
 		load_client_fail(c, "TLS setup");
 		return;
 	}

@@ -12,25 +12,25 @@
 enum load_state {
 	LOAD_CLOSED,
 	LOAD_CONNECTING,
-	LOAD_SECURING,	/* TLS handshake */
+	LOAD_SECURING, /* TLS handshake */
 	LOAD_OPEN,
 };
 
 struct load_client {
 	int fd;
 	enum load_state state;
-	bool watched_for_room;	/* EPOLLOUT is armed */
-	bool busy;		/* a unit is under way */
-	bool upgraded;		/* the WebSocket handshake is done */
-	bool closing;		/* the answer said that the connection ends with it */
-	uint64_t skip;		/* body bytes that nobody looks at */
-	uint64_t serial;	/* of the echo awaited */
+	bool watched_for_room; /* EPOLLOUT is armed */
+	bool busy;	       /* a unit is under way */
+	bool upgraded;	       /* the WebSocket handshake is done */
+	bool closing;	       /* the answer said that the connection ends with it */
+	uint64_t skip;	       /* body bytes that nobody looks at */
+	uint64_t serial;       /* of the echo awaited */
 	SSL *ssl;
-	const char *out;	/* not yet written; not owned */
+	const char *out; /* not yet written; not owned */
 	size_t out_length;
-	struct buffer in;	/* an incomplete head or frame */
-	char *frame;		/* the frame being sent; owned */
-	struct load_client *next;	/* among the idle ones */
+	struct buffer in;	  /* an incomplete head or frame */
+	char *frame;		  /* the frame being sent; owned */
+	struct load_client *next; /* among the idle ones */
 };
 
 /* `epoll` is the descriptor that client events come from, with the client as data. */

@@ -1,4 +1,5 @@
-/* The four kinds of work: keep-alive GETs, WebSocket echoes, one connection a request, idle WebSockets. */
+/* The four kinds of work: keep-alive GETs, WebSocket echoes, one connection a request, idle
+ * WebSockets. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,9 @@ static const struct buffer *mode_request(bool upgrade)
 	buffer_print(&request, "GET %s HTTP/1.1\r\nHost: %s\r\n", load.path, load.host);
 	if (upgrade)
 		buffer_print(&request,
-			     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-			     "Sec-WebSocket-Key: %s\r\n", websocket_key);
+			"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+			"Sec-WebSocket-Key: %s\r\n",
+			websocket_key);
 	buffer_append(&request, "\r\n", 2);
 	return &request;
 }
@@ -52,7 +54,8 @@ static bool mode_find_field(struct slice head, struct slice name, struct slice *
 		struct slice line = slice_from(head, at);
 		line = slice_first(line, slice_find(line, '\n'));
 		at += line.n + 1;
-		if (line.n > name.n && line.p[name.n] == ':' && slice_equals_ignoring_case(slice_first(line, name.n), name)) {
+		if (line.n > name.n && line.p[name.n] == ':' &&
+			slice_equals_ignoring_case(slice_first(line, name.n), name)) {
 			*value = slice_from(line, name.n + 1);
 			value->n -= value->n > 0 && value->p[value->n - 1] == '\r';
 			*value = slice_trim(*value);
@@ -76,7 +79,7 @@ static size_t mode_head_size(struct load_client *c, const char *data, size_t n)
 static bool mode_has_status(struct slice head, struct slice status)
 {
 	return head.n > 12 && slice_starts_with(head, SLICE("HTTP/1.1 ")) &&
-	       slice_starts_with(slice_from(head, 9), status);
+		slice_starts_with(slice_from(head, 9), status);
 }
 
 static void mode_fail_status(struct load_client *c, struct slice head)
@@ -104,7 +107,8 @@ static size_t mode_take_answer(struct load_client *c, char *data, size_t n)
 		mode_fail_status(c, head);
 		return size;
 	}
-	if (!mode_find_field(head, SLICE("content-length"), &value) || !slice_to_u64(value, &length)) {
+	if (!mode_find_field(head, SLICE("content-length"), &value) ||
+		!slice_to_u64(value, &length)) {
 		load_client_fail(c, "no Content-Length");
 		return size;
 	}
@@ -112,7 +116,8 @@ static size_t mode_take_answer(struct load_client *c, char *data, size_t n)
 		load_client_fail(c, "wrong Content-Length");
 		return size;
 	}
-	c->closing = mode_find_field(head, SLICE("connection"), &value) && slice_list_has(value, SLICE("close"));
+	c->closing = mode_find_field(head, SLICE("connection"), &value) &&
+		slice_list_has(value, SLICE("close"));
 	c->skip = length;
 	if (length == 0)
 		load.mode->on_skipped(c);
@@ -166,7 +171,8 @@ static void get_on_end(struct load_client *c)
 	load.reconnects++;
 }
 
-const struct load_mode load_get = {"get", get_begin, get_on_connected, mode_take_answer, get_on_skipped, get_on_end};
+const struct load_mode load_get = {
+	"get", get_begin, get_on_connected, mode_take_answer, get_on_skipped, get_on_end};
 
 /* ---- a connection for each request ---- */
 
@@ -180,7 +186,12 @@ static void handshake_on_skipped(struct load_client *c)
 }
 
 const struct load_mode load_handshake = {
-	"handshake", get_begin, get_on_connected, mode_take_answer, handshake_on_skipped, get_on_end,
+	"handshake",
+	get_begin,
+	get_on_connected,
+	mode_take_answer,
+	handshake_on_skipped,
+	get_on_end,
 };
 
 /* ---- WebSockets ---- */
@@ -199,7 +210,7 @@ static size_t mode_take_upgrade(struct load_client *c, const char *data, size_t 
 	}
 	wire_accept(slice_from_string(websocket_key), accept);
 	if (!mode_find_field(head, SLICE("sec-websocket-accept"), &value) ||
-	    !slice_equals(value, slice_from_string(accept))) {
+		!slice_equals(value, slice_from_string(accept))) {
 		load_client_fail(c, "wrong Sec-WebSocket-Accept");
 		return size;
 	}
@@ -232,7 +243,8 @@ static uint32_t mode_next_mask(void)
 }
 
 /* Builds a masked frame in c->frame and sends it. */
-static void websocket_send(struct load_client *c, enum wire_opcode opcode, const char *data, size_t n)
+static void websocket_send(
+	struct load_client *c, enum wire_opcode opcode, const char *data, size_t n)
 {
 	uint8_t mask[4];
 	uint32_t word = mode_next_mask();
@@ -245,8 +257,10 @@ static void websocket_send(struct load_client *c, enum wire_opcode opcode, const
 	load_client_send(c, c->frame, header + n);
 }
 
-/* The frame at the front with its payload whole; false while it is not, or when it is one that ends the connection. */
-static bool websocket_take_frame(struct load_client *c, char *data, size_t n, struct wire_frame *frame)
+/* The frame at the front with its payload whole; false while it is not, or when it is one that ends
+ * the connection. */
+static bool websocket_take_frame(
+	struct load_client *c, char *data, size_t n, struct wire_frame *frame)
 {
 	if (!wire_parse_frame(data, n, frame) || n - frame->header < frame->length)
 		return false;
@@ -313,7 +327,7 @@ static size_t echo_on_bytes(struct load_client *c, char *data, size_t n)
 	if (frame.opcode == WIRE_PING || frame.opcode == WIRE_PONG)
 		return size;
 	if (!c->busy || frame.opcode != WIRE_TEXT || frame.length != load.message_size ||
-	    memcmp(data + frame.header, echo_payload(c->serial), load.message_size) != 0) {
+		memcmp(data + frame.header, echo_payload(c->serial), load.message_size) != 0) {
 		load_client_fail(c, "wrong echo");
 		return size;
 	}
@@ -325,7 +339,12 @@ static size_t echo_on_bytes(struct load_client *c, char *data, size_t n)
 }
 
 const struct load_mode load_echo = {
-	"echo", echo_begin, websocket_on_connected, echo_on_bytes, websocket_on_skipped, websocket_on_end,
+	"echo",
+	echo_begin,
+	websocket_on_connected,
+	echo_on_bytes,
+	websocket_on_skipped,
+	websocket_on_end,
 };
 
 /* ---- idle WebSockets ---- */
@@ -351,7 +370,9 @@ static size_t idle_on_bytes(struct load_client *c, char *data, size_t n)
 {
 	struct wire_frame frame;
 	if (c->upgraded)
-		return websocket_take_frame(c, data, n, &frame) ? frame.header + (size_t)frame.length : 0;
+		return websocket_take_frame(c, data, n, &frame)
+			? frame.header + (size_t)frame.length
+			: 0;
 	size_t size = mode_take_upgrade(c, data, n);
 	if (size > 0 && c->upgraded) {
 		c->busy = false;
@@ -363,5 +384,10 @@ static size_t idle_on_bytes(struct load_client *c, char *data, size_t n)
 }
 
 const struct load_mode load_idle = {
-	"idle", idle_begin, websocket_on_connected, idle_on_bytes, websocket_on_skipped, websocket_on_end,
+	"idle",
+	idle_begin,
+	websocket_on_connected,
+	idle_on_bytes,
+	websocket_on_skipped,
+	websocket_on_end,
 };

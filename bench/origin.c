@@ -3,8 +3,9 @@
  *
  *     origin [--listen ADDR:PORT] [--demo DIR]
  *
- * Prints "listening on ADDR:PORT" once it does. Serves the demo page at /, fixed answers (/small, /bytes/N, /delay/MS),
- * POST /echo and /sink, and the WebSockets /ws/echo, /ws/ticker and /chat. SIGTERM and SIGINT end it.
+ * Prints "listening on ADDR:PORT" once it does. Serves the demo page at /, fixed answers (/small,
+ * /bytes/N, /delay/MS), POST /echo and /sink, and the WebSockets /ws/echo, /ws/ticker and /chat.
+ * SIGTERM and SIGINT end it.
  */
 #include <event2/event.h>
 #include <errno.h>
@@ -32,7 +33,8 @@ enum { ACCEPTS_PER_TURN = 64 };
 static struct origin {
 	struct event_base *base;
 	int listener;
-	int spare;	/* a descriptor to give up, so that a connection can be turned away when none is left */
+	int spare; /* a descriptor to give up, so that a connection can be turned away when none is
+		      left */
 	bool leaving;
 } origin;
 
@@ -90,9 +92,12 @@ static void origin_raise_descriptor_limit(void)
 static void origin_run(void)
 {
 	struct event accept_event, term_event, int_event;
-	event_assign(&accept_event, origin.base, origin.listener, EV_READ | EV_PERSIST, origin_on_connect, NULL);
-	event_assign(&term_event, origin.base, SIGTERM, EV_SIGNAL | EV_PERSIST, origin_on_signal, NULL);
-	event_assign(&int_event, origin.base, SIGINT, EV_SIGNAL | EV_PERSIST, origin_on_signal, NULL);
+	event_assign(&accept_event, origin.base, origin.listener, EV_READ | EV_PERSIST,
+		origin_on_connect, NULL);
+	event_assign(
+		&term_event, origin.base, SIGTERM, EV_SIGNAL | EV_PERSIST, origin_on_signal, NULL);
+	event_assign(
+		&int_event, origin.base, SIGINT, EV_SIGNAL | EV_PERSIST, origin_on_signal, NULL);
 	event_add(&accept_event, NULL);
 	event_add(&term_event, NULL);
 	event_add(&int_event, NULL);
@@ -130,7 +135,8 @@ int main(int argc, char **argv)
 {
 	const char *address_text = "127.0.0.1:3000", *demo = BENCH_DEMO_DIR;
 	struct sock_address address;
-	if (!origin_parse_options(argc, argv, &address_text, &demo) || !sock_parse_address(address_text, &address)) {
+	if (!origin_parse_options(argc, argv, &address_text, &demo) ||
+		!sock_parse_address(address_text, &address)) {
 		fprintf(stderr, "usage: origin [--listen ADDR:PORT] [--demo DIR]\n");
 		return 2;
 	}
@@ -145,8 +151,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "origin: cannot listen on %s: %s\n", address_text, strerror(errno));
 		return 1;
 	}
-	printf("listening on %.*s:%d\n", (int)(strrchr(address_text, ':') - address_text), address_text,
-	       sock_port(origin.listener));
+	printf("listening on %.*s:%d\n", (int)(strrchr(address_text, ':') - address_text),
+		address_text, sock_port(origin.listener));
 	fflush(stdout);
 	origin_run();
 	close(origin.listener);

@@ -13,7 +13,7 @@ enum {
 	NAME_SIZE = 49,
 	TEXT_LIMIT = 4096,
 	REMEMBERED = 20,
-	MEMBER_BACKLOG_LIMIT = 1024 * 1024,	/* a member that reads this late is dropped */
+	MEMBER_BACKLOG_LIMIT = 1024 * 1024, /* a member that reads this late is dropped */
 };
 
 struct member {
@@ -27,9 +27,9 @@ TAILQ_HEAD(member_list, member);
 static struct room {
 	struct member_list members;
 	size_t n_members;
-	unsigned int n_guests;		/* ever named */
-	json_t *recent[REMEMBERED];	/* a ring */
-	size_t n_recent;		/* ever remembered */
+	unsigned int n_guests;	    /* ever named */
+	json_t *recent[REMEMBERED]; /* a ring */
+	size_t n_recent;	    /* ever remembered */
 } room = {.members = TAILQ_HEAD_INITIALIZER(room.members)};
 
 static void chat_send(struct member *to, json_t *object)
@@ -47,7 +47,7 @@ static void chat_say(json_t *object)
 	char *text = json_dumps(object, JSON_COMPACT);
 	ASSERT(text);
 	size_t n = strlen(text);
-	TAILQ_FOREACH(member, &room.members, link) {
+	TAILQ_FOREACH (member, &room.members, link) {
 		if (conn_backlog(member->conn) > MEMBER_BACKLOG_LIMIT)
 			conn_finish(member->conn);
 		else
@@ -65,26 +65,30 @@ static void chat_remember(json_t *message)
 	json_object_set_new(*slot, "old", json_true());
 }
 
-static void chat_on_message(struct conn *c, void *app_state, enum wire_opcode opcode, char *data, size_t n)
+static void chat_on_message(
+	struct conn *c, void *app_state, enum wire_opcode opcode, char *data, size_t n)
 {
 	struct member *member = app_state;
 	(void)c;
-	json_t *text = opcode == WIRE_TEXT && n > 0 && n <= TEXT_LIMIT ? json_stringn(data, n) : NULL;
+	json_t *text =
+		opcode == WIRE_TEXT && n > 0 && n <= TEXT_LIMIT ? json_stringn(data, n) : NULL;
 	if (!text) {
-		json_t *error = json_pack("{s:s, s:s}", "kind", "error", "text", "a message is 1 to 4096 bytes of UTF-8 text");
+		json_t *error = json_pack("{s:s, s:s}", "kind", "error", "text",
+			"a message is 1 to 4096 bytes of UTF-8 text");
 		chat_send(member, error);
 		json_decref(error);
 		return;
 	}
-	json_t *message = json_pack("{s:s, s:s, s:o, s:I}", "kind", "message", "name", member->name, "text", text, "at",
-				    (json_int_t)(sock_wall_us() / 1000));
+	json_t *message = json_pack("{s:s, s:s, s:o, s:I}", "kind", "message", "name", member->name,
+		"text", text, "at", (json_int_t)(sock_wall_us() / 1000));
 	chat_remember(message);
 	chat_say(message);
 }
 
 static json_t *chat_notice(const char *kind, const struct member *member)
 {
-	return json_pack("{s:s, s:s, s:i}", "kind", kind, "name", member->name, "here", (int)room.n_members);
+	return json_pack(
+		"{s:s, s:s, s:i}", "kind", kind, "name", member->name, "here", (int)room.n_members);
 }
 
 static void chat_on_gone(struct conn *c, void *app_state)

@@ -1,11 +1,14 @@
 /*
- * The demo's chat room, one for all: GET /chat?name=NAME as a WebSocket. A text frame up is a message, plain text. Down come
- * JSON objects:
+ * The demo's chat room, one for all: GET /chat?name=NAME as a WebSocket. A text frame up is a
+ * message, plain text. Down come JSON objects:
  *
  *     {"kind":"welcome","name":"Ann","here":3}
- *     {"kind":"message","name":"Ann","text":"hi","at":1700000000000,"old":true}	old: said before this member came
- *     {"kind":"join"|"leave","name":"Ann","here":3}
- *     {"kind":"error","text":"…"}							to the sender alone
+ *     {"kind":"message","name":"Ann","text":"hi","at":1700000000000}
+ *     {"kind":"join","name":"Ann","here":3}, and "leave" alike
+ *     {"kind":"error","text":"…"}
+ *
+ * A welcome and an error are for one member alone. After the welcome come the latest messages of
+ * before, with `"old":true`.
  */
 #ifndef BENCH_ORIGIN_CHAT_H
 #define BENCH_ORIGIN_CHAT_H

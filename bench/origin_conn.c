@@ -12,7 +12,7 @@
 enum {
 	READ_SIZE = 256 * 1024,
 	FILLER_SIZE = 26 * 8192,
-	BACKLOG_LIMIT = 256 * 1024,	/* beyond it the peer is not read until it has read us */
+	BACKLOG_LIMIT = 256 * 1024, /* beyond it the peer is not read until it has read us */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -31,10 +31,12 @@ static const char *conn_filler(void)
 	return filler;
 }
 
-/* Whether another unit may be heard: answers keep their order, and a peer that does not read is not read. */
+/* Whether another unit may be heard: answers keep their order, and a peer that does not read is not
+ * read. */
 static bool conn_can_hear(const struct conn *c)
 {
-	return !c->closed && !c->finishing && !c->held && c->filler_left == 0 && buffer_length(&c->out) < BACKLOG_LIMIT;
+	return !c->closed && !c->finishing && !c->held && c->filler_left == 0 &&
+		buffer_length(&c->out) < BACKLOG_LIMIT;
 }
 
 static void conn_arm(struct event *event, bool *armed, bool wanted)
@@ -250,7 +252,8 @@ void conn_resume(struct conn *c)
 	conn_settle(c);
 }
 
-void conn_set_timer(struct conn *c, int64_t us, void (*on_timer)(struct conn *c, void *arg), void *arg)
+void conn_set_timer(
+	struct conn *c, int64_t us, void (*on_timer)(struct conn *c, void *arg), void *arg)
 {
 	struct timeval wait = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 	c->on_timer = on_timer;

@@ -1,9 +1,10 @@
 /*
- * A connection of the bench origin: raw libevent events over own buffers. What its bytes mean is the business of the ops,
- * which change once when an HTTP connection becomes a WebSocket.
+ * A connection of the bench origin: raw libevent events over own buffers. What its bytes mean is
+ * the business of the ops, which change once when an HTTP connection becomes a WebSocket.
  *
- * A closed connection stays readable memory, and its ops are not told, until conn_bury_dead(), which the loop calls after
- * each turn; so a write that fails changes no list under whoever is walking it.
+ * A closed connection stays readable memory, and its ops are not told, until conn_bury_dead(),
+ * which the loop calls after each turn; so a write that fails changes no list under whoever is
+ * walking it.
  */
 #ifndef BENCH_ORIGIN_CONN_H
 #define BENCH_ORIGIN_CONN_H
@@ -20,24 +21,26 @@
 struct conn;
 
 struct conn_ops {
-	/* Takes one unit (a head, a piece of a body, a frame) from the front; returns its size, 0 when it is incomplete. */
+	/* Takes one unit (a head, a piece of a body, a frame) from the front; returns its size, 0
+	 * when it is incomplete. */
 	size_t (*hear)(struct conn *c, char *data, size_t n);
 	/* The program is about to leave: say goodbye on the wire. */
 	void (*leave)(struct conn *c);
-	/* The connection is closed: free `state`. Called by conn_bury_dead() alone, and when the ops change. */
+	/* The connection is closed: free `state`. Called by conn_bury_dead() alone, and when the
+	 * ops change. */
 	void (*gone)(struct conn *c);
 };
 
 struct conn {
 	int fd;
 	bool closed;
-	bool finishing;		/* closes once everything is written */
-	bool held;		/* an answer is due later: nothing is heard until then */
-	bool reading, writing;	/* which events are armed */
-	bool hearing;		/* ops->hear is running: writes are gathered until it returns */
+	bool finishing;	       /* closes once everything is written */
+	bool held;	       /* an answer is due later: nothing is heard until then */
+	bool reading, writing; /* which events are armed */
+	bool hearing;	       /* ops->hear is running: writes are gathered until it returns */
 	const struct conn_ops *ops;
 	void *state;
-	uint64_t filler_left;	/* bytes of filler to send after `out` */
+	uint64_t filler_left; /* bytes of filler to send after `out` */
 	struct buffer in, out;
 	struct event readable, writable, timer;
 	void (*on_timer)(struct conn *c, void *arg);
@@ -66,6 +69,7 @@ size_t conn_backlog(const struct conn *c);
 void conn_hold(struct conn *c);
 void conn_resume(struct conn *c);
 /* One timer a connection; a new call replaces the old one. */
-void conn_set_timer(struct conn *c, int64_t us, void (*on_timer)(struct conn *c, void *arg), void *arg);
+void conn_set_timer(
+	struct conn *c, int64_t us, void (*on_timer)(struct conn *c, void *arg), void *arg);
 
 #endif

@@ -21,7 +21,7 @@ static const struct demo_type {
 };
 
 static struct demo_file {
-	char *path;	/* "/name" */
+	char *path; /* "/name" */
 	const char *type;
 	struct buffer content;
 } demo_files[DEMO_FILES];
@@ -98,8 +98,11 @@ void demo_free(void)
 bool demo_serve(struct conn *c, const struct http_request *request)
 {
 	const struct demo_file *file = demo_find(request->path);
-	if (!file || !(slice_equals(request->method, SLICE("GET")) || slice_equals(request->method, SLICE("HEAD"))))
+	if (!file ||
+		!(slice_equals(request->method, SLICE("GET")) ||
+			slice_equals(request->method, SLICE("HEAD"))))
 		return false;
-	http_reply(c, request, 200, file->type, slice_of(buffer_bytes(&file->content), buffer_length(&file->content)));
+	http_reply(c, request, 200, file->type,
+		slice_of(buffer_bytes(&file->content), buffer_length(&file->content)));
 	return true;
 }

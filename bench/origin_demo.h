@@ -7,7 +7,8 @@
 #include "bench/origin_conn.h"
 #include "bench/origin_http.h"
 
-/* Reads the directory's .html, .css, .js and .svg files. False, with a line on stderr, when it has no index.html. */
+/* Reads the directory's .html, .css, .js and .svg files. False, with a line on stderr, when it has
+ * no index.html. */
 MUST_USE bool demo_load(const char *directory);
 void demo_free(void);
 /* Answers a GET of one of the files, or of "/". False when it is none of them. */

@@ -17,10 +17,10 @@ enum {
 };
 
 enum body_phase {
-	BODY_NONE,	/* between requests */
-	BODY_LENGTH,	/* `left` bytes */
+	BODY_NONE,   /* between requests */
+	BODY_LENGTH, /* `left` bytes */
 	BODY_CHUNK_LINE,
-	BODY_CHUNK,	/* `left` bytes of a chunk */
+	BODY_CHUNK, /* `left` bytes of a chunk */
 	BODY_CHUNK_END,
 	BODY_TRAILERS,
 };
@@ -48,13 +48,20 @@ static const struct conn_ops http_ops;
 static const char *http_reason(int status)
 {
 	switch (status) {
-	case 200: return "OK";
-	case 400: return "Bad Request";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 426: return "Upgrade Required";
-	case 431: return "Request Header Fields Too Large";
-	default: return "Status";
+	case 200:
+		return "OK";
+	case 400:
+		return "Bad Request";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 426:
+		return "Upgrade Required";
+	case 431:
+		return "Request Header Fields Too Large";
+	default:
+		return "Status";
 	}
 }
 
@@ -73,22 +80,27 @@ static const char *http_date(void)
 	return text;
 }
 
-static void http_write_head(struct conn *c, bool keep_alive, int status, const char *type, const char *framing)
+static void http_write_head(
+	struct conn *c, bool keep_alive, int status, const char *type, const char *framing)
 {
 	char head[512];
-	int n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%s%s\r\n", status,
-			 http_reason(status), http_date(), type, framing, keep_alive ? "" : "Connection: close\r\n");
+	int n = snprintf(head, sizeof(head),
+		"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%s%s\r\n", status,
+		http_reason(status), http_date(), type, framing,
+		keep_alive ? "" : "Connection: close\r\n");
 	conn_write(c, head, (size_t)n);
 }
 
-static void http_write_length_head(struct conn *c, bool keep_alive, int status, const char *type, uint64_t length)
+static void http_write_length_head(
+	struct conn *c, bool keep_alive, int status, const char *type, uint64_t length)
 {
 	char framing[64];
 	snprintf(framing, sizeof(framing), "Content-Length: %llu\r\n", (unsigned long long)length);
 	http_write_head(c, keep_alive, status, type, framing);
 }
 
-void http_reply(struct conn *c, const struct http_request *request, int status, const char *type, struct slice body)
+void http_reply(struct conn *c, const struct http_request *request, int status, const char *type,
+	struct slice body)
 {
 	http_write_length_head(c, request->keep_alive, status, type, body.n);
 	if (!slice_equals(request->method, SLICE("HEAD")))
@@ -118,7 +130,8 @@ static void http_decode(struct slice text, char *out, size_t size)
 		char byte = text.p[i];
 		if (byte == '+') {
 			byte = ' ';
-		} else if (byte == '%' && i + 2 < text.n && http_hex(text.p[i + 1]) >= 0 && http_hex(text.p[i + 2]) >= 0) {
+		} else if (byte == '%' && i + 2 < text.n && http_hex(text.p[i + 1]) >= 0 &&
+			http_hex(text.p[i + 2]) >= 0) {
 			byte = (char)(http_hex(text.p[i + 1]) << 4 | http_hex(text.p[i + 2]));
 			i += 2;
 		}
@@ -186,7 +199,8 @@ static void serve_delayed(struct conn *c, void *arg)
 static void serve_delay(struct conn *c, const struct http_request *request, struct slice rest)
 {
 	uint64_t ms;
-	if (!slice_to_u64(rest, &ms) || ms > DELAY_LIMIT_MS || !slice_equals(request->method, SLICE("GET"))) {
+	if (!slice_to_u64(rest, &ms) || ms > DELAY_LIMIT_MS ||
+		!slice_equals(request->method, SLICE("GET"))) {
 		http_reply(c, request, 400, "text/plain", SLICE("GET /delay/MS\n"));
 		return;
 	}
@@ -200,9 +214,11 @@ static void serve_echo(struct conn *c, const struct http_request *request, struc
 	(void)rest;
 	if (request->chunked) {
 		h->echo_chunked = true;
-		http_write_head(c, request->keep_alive, 200, "application/octet-stream", "Transfer-Encoding: chunked\r\n");
+		http_write_head(c, request->keep_alive, 200, "application/octet-stream",
+			"Transfer-Encoding: chunked\r\n");
 	} else {
-		http_write_length_head(c, request->keep_alive, 200, "application/octet-stream", request->length);
+		http_write_length_head(
+			c, request->keep_alive, 200, "application/octet-stream", request->length);
 	}
 	h->use = USE_ECHO;
 }
@@ -216,7 +232,8 @@ static void serve_sink(struct conn *c, const struct http_request *request, struc
 	h->counted = 0;
 }
 
-static void serve_websocket_echo(struct conn *c, const struct http_request *request, struct slice rest)
+static void serve_websocket_echo(
+	struct conn *c, const struct http_request *request, struct slice rest)
 {
 	(void)rest;
 	ws_open(c, request, &ws_echo, NULL);
@@ -242,7 +259,7 @@ static void serve_ticker_poll(struct conn *c, const struct http_request *request
 
 /* A path that ends in '/' stands for everything below it, but "/" for itself alone. */
 static const struct service {
-	struct slice method;	/* HEAD goes with GET */
+	struct slice method; /* HEAD goes with GET */
 	struct slice path;
 	void (*serve)(struct conn *c, const struct http_request *request, struct slice rest);
 } services[] = {
@@ -268,7 +285,8 @@ static bool service_matches(const struct service *service, struct slice path, st
 static void http_serve(struct conn *c, const struct http_request *request)
 {
 	struct slice rest = {NULL, 0};
-	struct slice method = slice_equals(request->method, SLICE("HEAD")) ? SLICE("GET") : request->method;
+	struct slice method =
+		slice_equals(request->method, SLICE("HEAD")) ? SLICE("GET") : request->method;
 	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
 		if (!service_matches(&services[i], request->path, &rest))
 			continue;
@@ -284,7 +302,8 @@ static void http_serve(struct conn *c, const struct http_request *request)
 
 /* ---- requests ---- */
 
-/* Reads what matters of one field; the proxy in front is the one to be strict. False: the request cannot be framed. */
+/* Reads what matters of one field; the proxy in front is the one to be strict. False: the request
+ * cannot be framed. */
 static bool http_take_field(struct http_request *request, struct slice name, struct slice value)
 {
 	if (slice_equals_ignoring_case(name, SLICE("connection"))) {
@@ -320,7 +339,8 @@ static bool http_parse_request_line(struct slice line, struct http_request *out)
 	space = slice_find(line, ' ');
 	struct slice target = slice_first(line, space);
 	struct slice version = slice_from(line, space + 1);
-	if (out->method.n == 0 || target.n == 0 || !slice_starts_with(version, SLICE("HTTP/1.")) || version.n != 8)
+	if (out->method.n == 0 || target.n == 0 || !slice_starts_with(version, SLICE("HTTP/1.")) ||
+		version.n != 8)
 		return false;
 	out->keep_alive = version.p[7] != '0';
 	size_t question = slice_find(target, '?');
@@ -348,7 +368,8 @@ static bool http_parse_head(struct slice head, struct http_request *out)
 		size_t colon = slice_find(line, ':');
 		if (colon == line.n)
 			return false;
-		if (!http_take_field(out, slice_first(line, colon), slice_trim(slice_from(line, colon + 1))))
+		if (!http_take_field(
+			    out, slice_first(line, colon), slice_trim(slice_from(line, colon + 1))))
 			return false;
 	}
 	return !first && !(out->chunked && out->has_length);
@@ -360,7 +381,8 @@ static void http_finish_request(struct conn *c, struct http *h)
 	char text[64];
 	h->phase = BODY_NONE;
 	if (h->use == USE_COUNT) {
-		int n = snprintf(text, sizeof(text), "{\"bytes\":%llu}\n", (unsigned long long)h->counted);
+		int n = snprintf(
+			text, sizeof(text), "{\"bytes\":%llu}\n", (unsigned long long)h->counted);
 		http_write_length_head(c, h->keep_alive, 200, "application/json", (uint64_t)n);
 		conn_write(c, text, (size_t)n);
 	} else if (h->use == USE_ECHO && h->echo_chunked) {
@@ -419,7 +441,8 @@ static void http_use_body(struct conn *c, struct http *h, const char *data, size
 	}
 }
 
-/* A line of the chunked coding at the front; `line` without its end. Returns its whole size, 0 while incomplete. */
+/* A line of the chunked coding at the front; `line` without its end. Returns its whole size, 0
+ * while incomplete. */
 static size_t http_take_line(struct conn *c, const char *data, size_t n, struct slice *line)
 {
 	const char *end = memmem(data, n, "\r\n", 2);
@@ -489,7 +512,8 @@ static size_t http_take_body(struct conn *c, struct http *h, const char *data, s
 static size_t http_hear(struct conn *c, char *data, size_t n)
 {
 	struct http *h = c->state;
-	return h->phase == BODY_NONE ? http_take_head(c, h, data, n) : http_take_body(c, h, data, n);
+	return h->phase == BODY_NONE ? http_take_head(c, h, data, n)
+				     : http_take_body(c, h, data, n);
 }
 
 static void http_leave(struct conn *c)

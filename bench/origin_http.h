@@ -24,11 +24,14 @@ struct http_request {
 void http_open(struct event_base *base, int fd);
 
 /* Writes a whole answer. */
-void http_reply(struct conn *c, const struct http_request *request, int status, const char *type, struct slice body);
+void http_reply(struct conn *c, const struct http_request *request, int status, const char *type,
+	struct slice body);
 
-/* The decoded value of a query parameter, cut to size - 1 bytes and NUL-terminated; "" when it is missing. */
+/* The decoded value of a query parameter, cut to size - 1 bytes and NUL-terminated; "" when it is
+ * missing. */
 void http_query_text(struct slice query, const char *name, char *out, size_t size);
-/* The value of a numeric query parameter, at most `most`; `fallback` when it is missing or no number. */
+/* The value of a numeric query parameter, at most `most`; `fallback` when it is missing or no
+ * number. */
 uint64_t http_query_number(struct slice query, const char *name, uint64_t fallback, uint64_t most);
 
 #endif

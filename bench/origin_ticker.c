@@ -14,14 +14,14 @@ enum {
 	TICKER_BACKLOG_LIMIT = 1024 * 1024,
 	POLL_STREAMS = 64,
 	STREAM_NAME_SIZE = 33,
-	POLL_EVENTS = 1000,	/* at most in one answer */
+	POLL_EVENTS = 1000, /* at most in one answer */
 };
 
 struct ticker {
 	int64_t interval_us;
 	size_t size;
 	uint64_t count;
-	uint64_t sent;		/* over the WebSocket */
+	uint64_t sent; /* over the WebSocket */
 	int64_t begun_wall_us, begun_steady_us;
 };
 
@@ -29,11 +29,12 @@ static struct poll_stream {
 	char name[STREAM_NAME_SIZE];
 	struct ticker ticker;
 } poll_streams[POLL_STREAMS];
-static size_t n_poll_streams;	/* ever begun; the table keeps the latest */
+static size_t n_poll_streams; /* ever begun; the table keeps the latest */
 
 static void ticker_begin(struct ticker *t, struct slice query)
 {
-	t->interval_us = (int64_t)http_query_number(query, "interval", 100, INTERVAL_LIMIT_MS) * 1000;
+	t->interval_us =
+		(int64_t)http_query_number(query, "interval", 100, INTERVAL_LIMIT_MS) * 1000;
 	t->interval_us = MAX(t->interval_us, 1000);
 	t->size = (size_t)http_query_number(query, "size", 64, SIZE_LIMIT);
 	t->count = http_query_number(query, "count", 100, COUNT_LIMIT);
@@ -42,7 +43,8 @@ static void ticker_begin(struct ticker *t, struct slice query)
 	t->begun_steady_us = sock_steady_us();
 }
 
-/* When event n is due, from the beginning. Grows with n, because the shift is less than the interval. */
+/* When event n is due, from the beginning. Grows with n, because the shift is less than the
+ * interval. */
 static int64_t ticker_due_us(const struct ticker *t, uint64_t n)
 {
 	uint64_t mixed = n * UINT64_C(0x9E3779B97F4A7C15);
@@ -62,7 +64,7 @@ static void ticker_print_event(const struct ticker *t, uint64_t n, struct buffer
 	if (pad[0] == '\0')
 		memset(pad, 'x', sizeof(pad));
 	buffer_print(out, "{\"n\":%llu,\"at\":%lld,\"pad\":\"", (unsigned long long)n,
-		     (long long)(t->begun_wall_us + ticker_due_us(t, n)));
+		(long long)(t->begun_wall_us + ticker_due_us(t, n)));
 	size_t used = buffer_length(out) - before + 2;
 	if (used < t->size)
 		buffer_append(out, pad, t->size - used);
@@ -81,7 +83,7 @@ static void ticker_send_due(struct conn *c, struct ticker *t)
 {
 	struct buffer event = {0};
 	while (t->sent < t->count && ticker_due_us(t, t->sent + 1) <= ticker_age_us(t) &&
-	       conn_backlog(c) < TICKER_BACKLOG_LIMIT) {
+		conn_backlog(c) < TICKER_BACKLOG_LIMIT) {
 		ticker_print_event(t, ++t->sent, &event);
 		ws_send(c, WIRE_TEXT, buffer_bytes(&event), buffer_length(&event));
 		buffer_take(&event, buffer_length(&event));
@@ -138,12 +140,15 @@ void ticker_answer_poll(struct conn *c, const struct http_request *request)
 	uint64_t last = after;
 	struct buffer body = {0};
 	buffer_print(&body, "{\"events\":[");
-	while (last < t->count && last - after < POLL_EVENTS && ticker_due_us(t, last + 1) <= ticker_age_us(t)) {
+	while (last < t->count && last - after < POLL_EVENTS &&
+		ticker_due_us(t, last + 1) <= ticker_age_us(t)) {
 		if (last > after)
 			buffer_append(&body, ",", 1);
 		ticker_print_event(t, ++last, &body);
 	}
-	buffer_print(&body, "],\"last\":%llu,\"done\":%s}", (unsigned long long)last, last == t->count ? "true" : "false");
-	http_reply(c, request, 200, "application/json", slice_of(buffer_bytes(&body), buffer_length(&body)));
+	buffer_print(&body, "],\"last\":%llu,\"done\":%s}", (unsigned long long)last,
+		last == t->count ? "true" : "false");
+	http_reply(c, request, 200, "application/json",
+		slice_of(buffer_bytes(&body), buffer_length(&body)));
 	buffer_free(&body);
 }

@@ -10,18 +10,20 @@ enum { MESSAGE_LIMIT = 16 * 1024 * 1024 };
 struct ws {
 	const struct ws_app *app;
 	void *app_state;
-	bool in_message;		/* between a first fragment and the last */
-	enum wire_opcode opcode;	/* of the message in fragments */
+	bool in_message;	 /* between a first fragment and the last */
+	enum wire_opcode opcode; /* of the message in fragments */
 	struct buffer fragments;
 };
 
-static void ws_on_message(struct conn *c, struct ws *ws, enum wire_opcode opcode, char *data, size_t n)
+static void ws_on_message(
+	struct conn *c, struct ws *ws, enum wire_opcode opcode, char *data, size_t n)
 {
 	if (ws->app->on_message)
 		ws->app->on_message(c, ws->app_state, opcode, data, n);
 }
 
-static void ws_on_data(struct conn *c, struct ws *ws, const struct wire_frame *frame, char *data, size_t n)
+static void ws_on_data(
+	struct conn *c, struct ws *ws, const struct wire_frame *frame, char *data, size_t n)
 {
 	if ((frame->opcode == WIRE_CONTINUATION) != ws->in_message) {
 		ws_close(c, 1002, "fragment out of place");
@@ -38,12 +40,14 @@ static void ws_on_data(struct conn *c, struct ws *ws, const struct wire_frame *f
 	if (buffer_length(&ws->fragments) > MESSAGE_LIMIT) {
 		ws_close(c, 1009, "message too big");
 	} else if (frame->fin) {
-		ws_on_message(c, ws, ws->opcode, buffer_bytes(&ws->fragments), buffer_length(&ws->fragments));
+		ws_on_message(c, ws, ws->opcode, buffer_bytes(&ws->fragments),
+			buffer_length(&ws->fragments));
 		buffer_free(&ws->fragments);
 	}
 }
 
-static void ws_on_frame(struct conn *c, struct ws *ws, const struct wire_frame *frame, char *data, size_t n)
+static void ws_on_frame(
+	struct conn *c, struct ws *ws, const struct wire_frame *frame, char *data, size_t n)
 {
 	switch (frame->opcode) {
 	case WIRE_CONTINUATION:
@@ -103,7 +107,8 @@ static void ws_gone(struct conn *c)
 
 static const struct conn_ops ws_ops = {ws_hear, ws_leave, ws_gone};
 
-static void echo_on_message(struct conn *c, void *app_state, enum wire_opcode opcode, char *data, size_t n)
+static void echo_on_message(
+	struct conn *c, void *app_state, enum wire_opcode opcode, char *data, size_t n)
 {
 	(void)app_state;
 	ws_send(c, opcode, data, n);
@@ -111,12 +116,14 @@ static void echo_on_message(struct conn *c, void *app_state, enum wire_opcode op
 
 const struct ws_app ws_echo = {.on_message = echo_on_message};
 
-bool ws_open(struct conn *c, const struct http_request *request, const struct ws_app *app, void *app_state)
+bool ws_open(struct conn *c, const struct http_request *request, const struct ws_app *app,
+	void *app_state)
 {
 	char accept[WIRE_ACCEPT_SIZE];
 	struct buffer head = {0};
 	struct slice offers = request->websocket_protocol, protocol;
-	if (!request->wants_websocket || !slice_equals(request->method, SLICE("GET")) || request->websocket_key.n == 0) {
+	if (!request->wants_websocket || !slice_equals(request->method, SLICE("GET")) ||
+		request->websocket_key.n == 0) {
 		http_reply(c, request, 426, "text/plain", SLICE("this address speaks WebSocket\n"));
 		return false;
 	}
@@ -126,8 +133,9 @@ bool ws_open(struct conn *c, const struct http_request *request, const struct ws
 	}
 	wire_accept(request->websocket_key, accept);
 	buffer_print(&head,
-		     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		     "Sec-WebSocket-Accept: %s\r\n", accept);
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: %s\r\n",
+		accept);
 	if (slice_next_element(&offers, &protocol))
 		buffer_print(&head, "Sec-WebSocket-Protocol: %.*s\r\n", SLICE_ARG(protocol));
 	buffer_append(&head, "\r\n", 2);

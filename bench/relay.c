@@ -1,14 +1,14 @@
 /*
- * The floor of the benchmarks: a relay that understands nothing. It accepts, connects to the backend, one connection for
- * each, and copies bytes both ways; one thread, libevent's raw events, own buffers. A proxy with the same system calls that
- * did no work of its own would be as fast.
+ * The floor of the benchmarks: a relay that understands nothing. It accepts, connects to the
+ * backend, one connection for each, and copies bytes both ways; one thread, libevent's raw events,
+ * own buffers. A proxy with the same system calls that did no work of its own would be as fast.
  *
  *     relay --listen ADDR:PORT --backend ADDR:PORT [--pem FILE]
  *
  * With --pem it terminates TLS on the listening side. Prints "listening on ADDR:PORT" once it does.
  *
- * Each end writes at once and only asks for room when the socket is full; until there is room, the other end is not read.
- * An idle end holds no bytes.
+ * Each end writes at once and only asks for room when the socket is full; until there is room, the
+ * other end is not read. An idle end holds no bytes.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -40,10 +40,10 @@ struct backlog {
 
 struct end {
 	int fd;
-	bool handshaking;	/* TLS is not up yet: nothing is to be copied */
-	bool ended;		/* it has sent its last byte */
+	bool handshaking; /* TLS is not up yet: nothing is to be copied */
+	bool ended;	  /* it has sent its last byte */
 	bool reading;
-	SSL *ssl;		/* NULL: plain */
+	SSL *ssl; /* NULL: plain */
 	struct event readable;
 	struct backlog *backlog;
 	struct end *other;
@@ -85,7 +85,8 @@ static void end_close(struct end *e)
 	close(e->fd);
 }
 
-/* No callback of either end runs afterwards, so it may be freed at once; the caller touches it no more. */
+/* No callback of either end runs afterwards, so it may be freed at once; the caller touches it no
+ * more. */
 static void pair_close(struct end *either)
 {
 	struct end *other = either->other;
@@ -110,7 +111,7 @@ static void end_read(struct end *e, bool on)
 
 enum copied {
 	COPIED_SOME,
-	COPIED_NONE,	/* nothing to read, or no room */
+	COPIED_NONE, /* nothing to read, or no room */
 	COPIED_END,
 	COPIED_FAILED,
 };
@@ -210,7 +211,8 @@ static void end_finish(struct end *e)
 	}
 }
 
-/* One read a turn for plain sockets; all that is there for TLS, whose rest epoll would not tell of. */
+/* One read a turn for plain sockets; all that is there for TLS, whose rest epoll would not tell of.
+ */
 static void end_copy(struct end *e)
 {
 	size_t n;
@@ -267,7 +269,8 @@ static void end_on_room(evutil_socket_t fd, short what, void *arg)
 	size_t sent;
 	(void)fd;
 	(void)what;
-	enum copied outcome = end_send(e, backlog->bytes + backlog->at, backlog->n - backlog->at, &sent);
+	enum copied outcome =
+		end_send(e, backlog->bytes + backlog->at, backlog->n - backlog->at, &sent);
 	backlog->at += sent;
 	if (outcome != COPIED_SOME && outcome != COPIED_NONE) {
 		pair_close(e);
@@ -344,15 +347,17 @@ static bool relay_load_pem(const char *pem)
 {
 	relay.tls = SSL_CTX_new(TLS_server_method());
 	if (!relay.tls || SSL_CTX_use_certificate_chain_file(relay.tls, pem) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(relay.tls, pem, SSL_FILETYPE_PEM) != 1)
+		SSL_CTX_use_PrivateKey_file(relay.tls, pem, SSL_FILETYPE_PEM) != 1)
 		return false;
-	SSL_CTX_set_mode(relay.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-				    SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(relay.tls,
+		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+			SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(relay.tls, SSL_SESS_CACHE_OFF);
 	return true;
 }
 
-static bool relay_parse_options(int argc, char **argv, const char **address, const char **backend, const char **pem)
+static bool relay_parse_options(
+	int argc, char **argv, const char **address, const char **backend, const char **pem)
 {
 	static const struct option options[] = {
 		{"listen", required_argument, NULL, 'l'},
@@ -381,8 +386,10 @@ static void relay_run(void)
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	relay.base = event_base_new_with_config(config);
 	event_config_free(config);
-	event_assign(&accept_event, relay.base, relay.listener, EV_READ | EV_PERSIST, relay_on_connect, NULL);
-	event_assign(&term_event, relay.base, SIGTERM, EV_SIGNAL | EV_PERSIST, relay_on_signal, NULL);
+	event_assign(&accept_event, relay.base, relay.listener, EV_READ | EV_PERSIST,
+		relay_on_connect, NULL);
+	event_assign(
+		&term_event, relay.base, SIGTERM, EV_SIGNAL | EV_PERSIST, relay_on_signal, NULL);
 	event_assign(&int_event, relay.base, SIGINT, EV_SIGNAL | EV_PERSIST, relay_on_signal, NULL);
 	event_add(&accept_event, NULL);
 	event_add(&term_event, NULL);
@@ -397,8 +404,10 @@ int main(int argc, char **argv)
 	struct sock_address address;
 	struct rlimit limit;
 	if (!relay_parse_options(argc, argv, &address_text, &backend_text, &pem) ||
-	    !sock_parse_address(address_text, &address) || !sock_parse_address(backend_text, &relay.backend)) {
-		fprintf(stderr, "usage: relay --listen ADDR:PORT --backend ADDR:PORT [--pem FILE]\n");
+		!sock_parse_address(address_text, &address) ||
+		!sock_parse_address(backend_text, &relay.backend)) {
+		fprintf(stderr,
+			"usage: relay --listen ADDR:PORT --backend ADDR:PORT [--pem FILE]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -407,7 +416,8 @@ int main(int argc, char **argv)
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	if (pem && !relay_load_pem(pem)) {
-		fprintf(stderr, "relay: cannot use %s: %s\n", pem, ERR_reason_error_string(ERR_peek_error()));
+		fprintf(stderr, "relay: cannot use %s: %s\n", pem,
+			ERR_reason_error_string(ERR_peek_error()));
 		return 1;
 	}
 	relay.listener = sock_listen(&address);
@@ -415,8 +425,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "relay: cannot listen on %s: %s\n", address_text, strerror(errno));
 		return 1;
 	}
-	printf("listening on %.*s:%d\n", (int)(strrchr(address_text, ':') - address_text), address_text,
-	       sock_port(relay.listener));
+	printf("listening on %.*s:%d\n", (int)(strrchr(address_text, ':') - address_text),
+		address_text, sock_port(relay.listener));
 	fflush(stdout);
 	relay_run();
 	return 0;

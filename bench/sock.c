@@ -60,7 +60,8 @@ int sock_listen(const struct sock_address *address)
 	if (fd < 0)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+	if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0 ||
+		listen(fd, LISTEN_BACKLOG) < 0)
 		return sock_close_failed(fd);
 	return fd;
 }
@@ -82,7 +83,8 @@ int sock_connect(const struct sock_address *address)
 	if (fd < 0)
 		return -1;
 	sock_set_no_delay(fd);
-	if (connect(fd, (const struct sockaddr *)&address->storage, address->len) < 0 && errno != EINPROGRESS)
+	if (connect(fd, (const struct sockaddr *)&address->storage, address->len) < 0 &&
+		errno != EINPROGRESS)
 		return sock_close_failed(fd);
 	return fd;
 }

@@ -1,4 +1,5 @@
-/* Sockets of the bench programs: addresses in text, listening, connecting, the clock. Everything is non-blocking. */
+/* Sockets of the bench programs: addresses in text, listening, connecting, the clock. Everything is
+ * non-blocking. */
 #ifndef BENCH_SOCK_H
 #define BENCH_SOCK_H
 
@@ -13,7 +14,8 @@ struct sock_address {
 	socklen_t len;
 };
 
-/* "127.0.0.1:80", "[::1]:80" or "localhost:80"; port 0 lets the kernel choose when listening. False if it is none of these. */
+/* "127.0.0.1:80", "[::1]:80" or "localhost:80"; port 0 lets the kernel choose when listening. False
+ * if it is none of these. */
 MUST_USE bool sock_parse_address(const char *text, struct sock_address *out);
 /* A listening socket, or -1 with errno. */
 int sock_listen(const struct sock_address *address);

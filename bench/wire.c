@@ -74,8 +74,10 @@ void wire_accept(struct slice key, char out[WIRE_ACCEPT_SIZE])
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned int digest_size = 0;
 	EVP_MD_CTX *sha1 = EVP_MD_CTX_new();
-	bool done = sha1 && EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) && EVP_DigestUpdate(sha1, key.p, key.n) &&
-		    EVP_DigestUpdate(sha1, guid, sizeof(guid) - 1) && EVP_DigestFinal_ex(sha1, digest, &digest_size);
+	bool done = sha1 && EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) &&
+		EVP_DigestUpdate(sha1, key.p, key.n) &&
+		EVP_DigestUpdate(sha1, guid, sizeof(guid) - 1) &&
+		EVP_DigestFinal_ex(sha1, digest, &digest_size);
 	ASSERT(done && digest_size == 20);
 	EVP_MD_CTX_free(sha1);
 	EVP_EncodeBlock((unsigned char *)out, digest, (int)digest_size);

@@ -1,7 +1,7 @@
 /*
- * The little of WebSocket (RFC 6455) that an origin and a load generator speak: one frame header each way, the mask, the
- * accept value. It shares nothing with the proxy's framing on purpose: the bench is the other end of the proxy, so a fault
- * in one of them must not be mirrored in the other.
+ * The little of WebSocket (RFC 6455) that an origin and a load generator speak: one frame header
+ * each way, the mask, the accept value. It shares nothing with the proxy's framing on purpose: the
+ * bench is the other end of the proxy, so a fault in one of them must not be mirrored in the other.
  */
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
@@ -25,12 +25,12 @@ enum { WIRE_HEADER_MAX = 14, WIRE_ACCEPT_SIZE = 29 };
 
 struct wire_frame {
 	bool fin;
-	uint8_t reserved;	/* the three RSV bits */
+	uint8_t reserved; /* the three RSV bits */
 	uint8_t opcode;
 	bool masked;
 	uint8_t mask[4];
-	size_t header;		/* bytes */
-	uint64_t length;	/* of the payload */
+	size_t header;	 /* bytes */
+	uint64_t length; /* of the payload */
 };
 
 /* False while the header is not complete. */
