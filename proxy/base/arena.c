@@ -67,7 +67,8 @@ static void *arena_grow(struct arena *self, size_t n)
 	size_t room = BLOCK_SIZE - sizeof(struct arena_block);
 	struct arena_block *block;
 
-	/* A large object gets a block of its own behind the current one, whose rest stays usable. */
+	/* A large object gets a block of its own behind the current one, whose rest stays usable.
+	 */
 	if (n > room / 2) {
 		block = block_new(sizeof(*block) + n);
 		if (self->blocks != NULL) {

@@ -1,6 +1,7 @@
 /*
- * Memory that dies together: an exchange's heads, strings and small structs. Allocation is a bump of a pointer; there is no free
- * of a single object. An arena starts empty and costs nothing until its first allocation.
+ * Memory that dies together: an exchange's heads, strings and small structs. Allocation is a bump
+ * of a pointer; there is no free of a single object. An arena starts empty and costs nothing until
+ * its first allocation.
  */
 #ifndef PROXY_BASE_ARENA_H
 #define PROXY_BASE_ARENA_H
@@ -35,7 +36,8 @@ char *arena_string(struct arena *self, struct slice s);
 /* Bytes held from malloc, for memory accounting in tests. */
 size_t arena_size(const struct arena *self);
 
-/* Blocks of the common size are kept in a small free list per process; this gives them back (at exit, for leak checks). */
+/* Blocks of the common size are kept in a small free list per process; this gives them back (at
+ * exit, for leak checks). */
 void arena_release_cache(void);
 
 #endif

@@ -235,7 +235,8 @@ struct slice bytes_linearize(struct bytes *self, size_t n)
 	if (self->head == NULL || segment_used(self->head) >= n)
 		return slice_first(bytes_front(self), n);
 	/* Doubled, so that a head that arrives byte by byte is not copied at each byte. */
-	joined = segment_new(MAX(n * 2, (size_t)256) == BYTES_CHUNK_SIZE ? BYTES_CHUNK_SIZE + 1 : MAX(n * 2, (size_t)256));
+	joined = segment_new(MAX(n * 2, (size_t)256) == BYTES_CHUNK_SIZE ? BYTES_CHUNK_SIZE + 1
+									 : MAX(n * 2, (size_t)256));
 	bytes_peek(self, joined->data, n);
 	joined->end = (uint32_t)n;
 	bytes_drain(self, n);
@@ -281,7 +282,8 @@ int bytes_vectors(const struct bytes *self, struct iovec *iov, int max, size_t l
 {
 	int n = 0;
 
-	for (struct bytes_segment *segment = self->head; segment != NULL && n < max && limit > 0; segment = segment->next) {
+	for (struct bytes_segment *segment = self->head; segment != NULL && n < max && limit > 0;
+		segment = segment->next) {
 		size_t part = MIN(limit, segment_used(segment));
 
 		if (part == 0)
@@ -300,7 +302,9 @@ void bytes_move(struct bytes *self, struct bytes *src, size_t n)
 		struct bytes_segment *segment = src->head;
 		size_t used = segment_used(segment);
 
-		if (n >= used && (used > COPY_MAX || self->tail == NULL || segment_room(self->tail) < used)) {
+		if (n >= used &&
+			(used > COPY_MAX || self->tail == NULL ||
+				segment_room(self->tail) < used)) {
 			push_tail(self, pop_head(src));
 			self->size += used;
 			src->size -= used;
@@ -324,7 +328,8 @@ size_t bytes_footprint(const struct bytes *self)
 {
 	size_t total = 0;
 
-	for (const struct bytes_segment *segment = self->head; segment != NULL; segment = segment->next)
+	for (const struct bytes_segment *segment = self->head; segment != NULL;
+		segment = segment->next)
 		total += sizeof(*segment) + segment->size;
 	return total;
 }

@@ -54,7 +54,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	(void)gmtime_r(&now.tv_sec, &tm);
 	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s ", now.tv_nsec / 1000000, log_level_name(level));
+	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s ", now.tv_nsec / 1000000,
+		log_level_name(level));
 	errno = saved_errno; /* for %m */
 	va_start(args, fmt);
 	written = vsnprintf(line + n, sizeof(line) - n - 1, fmt, args);

@@ -1,6 +1,7 @@
 /*
- * The error log: what happens to Pollux itself. One line a record: time, level, object prefix, facts. Client misbehaviour is info
- * or debug, backend trouble warn, our own bug error. Untrusted bytes go through log_escape; secrets are never printed.
+ * The error log: what happens to Pollux itself. One line a record: time, level, object prefix,
+ * facts. Client misbehaviour is info or debug, backend trouble warn, our own bug error. Untrusted
+ * bytes go through log_escape; secrets are never printed.
  */
 #ifndef PROXY_BASE_LOG_H
 #define PROXY_BASE_LOG_H
@@ -30,9 +31,11 @@ void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) (log_is_on(LOG_LEVEL_INFO) ? log_write(LOG_LEVEL_INFO, __VA_ARGS__) : (void)0)
-#define log_debug(...) (log_is_on(LOG_LEVEL_DEBUG) ? log_write(LOG_LEVEL_DEBUG, __VA_ARGS__) : (void)0)
+#define log_debug(...) \
+	(log_is_on(LOG_LEVEL_DEBUG) ? log_write(LOG_LEVEL_DEBUG, __VA_ARGS__) : (void)0)
 
-/* Printable ASCII as it is; everything else, the backslash and the double quote as \xHH. Cuts at n and ends in NUL. Returns buf. */
+/* Printable ASCII as it is; everything else, the backslash and the double quote as \xHH. Cuts at n
+ * and ends in NUL. Returns buf. */
 char *log_escape(char *buf, size_t n, struct slice s);
 
 #endif

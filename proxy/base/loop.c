@@ -19,7 +19,8 @@ struct loop {
 	bool is_now_known;
 	bool is_stopping;
 
-	/* A binary heap of timers by armed_ms, from index 1, and the one libevent timeout that stands for its top. */
+	/* A binary heap of timers by armed_ms, from index 1, and the one libevent timeout that
+	 * stands for its top. */
 	struct timer **heap;
 	uint32_t n_heap;
 	uint32_t heap_size;
@@ -131,7 +132,8 @@ void notice_cancel(struct loop *loop, struct notice *self)
 	TAILQ_REMOVE(&loop->notices, self, link);
 }
 
-/* A marker ends the snapshot: what is posted meanwhile stands behind it and waits for the next generation. */
+/* A marker ends the snapshot: what is posted meanwhile stands behind it and waits for the next
+ * generation. */
 static void run_generation(struct loop *self)
 {
 	struct notice marker = {.is_posted = true};
@@ -175,7 +177,8 @@ static void heap_sift_down(struct loop *self, struct timer *timer, uint32_t inde
 
 		if (child > self->n_heap)
 			break;
-		if (child < self->n_heap && self->heap[child + 1]->armed_ms < self->heap[child]->armed_ms)
+		if (child < self->n_heap &&
+			self->heap[child + 1]->armed_ms < self->heap[child]->armed_ms)
 			child++;
 		if (self->heap[child]->armed_ms >= timer->armed_ms)
 			break;
@@ -219,7 +222,8 @@ static void arm_timeout(struct loop *self)
 		return;
 	now_ms = loop_now_ms(self);
 	wait_ms = due > now_ms ? due - now_ms : 0;
-	tv = (struct timeval){.tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000) * 1000};
+	tv = (struct timeval){.tv_sec = (time_t)(wait_ms / 1000),
+		.tv_usec = (suseconds_t)(wait_ms % 1000) * 1000};
 	self->timeout_ms = due;
 	(void)evtimer_add(self->timeout, &tv);
 }

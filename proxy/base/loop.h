@@ -1,14 +1,17 @@
 /*
  * The event loop and the deferred call.
  *
- * No callback is ever called from inside a call that its receiver made. What has to be told is posted as a notice and runs at the
- * end of the loop turn; what is closed is buried and freed after that, so a pointer stays valid for the turn it died in. One turn:
+ * No callback is ever called from inside a call that its receiver made. What has to be told is
+ * posted as a notice and runs at the end of the loop turn; what is closed is buried and freed after
+ * that, so a pointer stays valid for the turn it died in. One turn:
  *
  *   wait for events and timers -> their callbacks -> notices, a few generations -> free the dead
  *
- * If notices remain after the last generation the next turn does not block, so that sockets are not starved.
+ * If notices remain after the last generation the next turn does not block, so that sockets are not
+ * starved.
  *
- * The clock is read once a turn. A fake loop has no event base; its clock is moved by hand (loop_advance), for tests of timers.
+ * The clock is read once a turn. A fake loop has no event base; its clock is moved by hand
+ * (loop_advance), for tests of timers.
  */
 #ifndef PROXY_BASE_LOOP_H
 #define PROXY_BASE_LOOP_H
@@ -51,9 +54,11 @@ uint64_t loop_now_ms(struct loop *self);
 /* Runs until loop_stop. */
 void loop_run(struct loop *self);
 void loop_stop(struct loop *self);
-/* One turn; waits for events only when `block` and nothing is pending. For tests and for loop_run. */
+/* One turn; waits for events only when `block` and nothing is pending. For tests and for loop_run.
+ */
 void loop_turn(struct loop *self, bool block);
-/* Fake loops: moves the clock in steps to each due timer, and runs turns until nothing is pending. */
+/* Fake loops: moves the clock in steps to each due timer, and runs turns until nothing is pending.
+ */
 void loop_advance(struct loop *self, uint64_t ms);
 
 void notice_init(struct notice *self, void (*run)(void *arg), void *arg);
@@ -65,8 +70,8 @@ void notice_cancel(struct loop *loop, struct notice *self);
 void loop_bury(struct loop *self, struct grave *grave, void (*free)(void *arg), void *arg);
 
 /*
- * A timer whose deadline may be moved at no cost: moving it later only stores the number, and the loop re-arms when the earlier
- * one comes due. Embedded in its owner; close before freeing.
+ * A timer whose deadline may be moved at no cost: moving it later only stores the number, and the
+ * loop re-arms when the earlier one comes due. Embedded in its owner; close before freeing.
  */
 struct timer {
 	uint64_t deadline_ms; /* TIMER_NEVER when not set */

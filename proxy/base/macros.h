@@ -1,4 +1,5 @@
-/* Small macros that every layer uses. ASSERT guards our own invariants, never input; it stays on in release builds. */
+/* Small macros that every layer uses. ASSERT guards our own invariants, never input; it stays on in
+ * release builds. */
 #ifndef PROXY_BASE_MACROS_H
 #define PROXY_BASE_MACROS_H
 
@@ -14,7 +15,7 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* The struct of `type` whose `member` stands at `ptr`. */
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)

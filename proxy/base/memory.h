@@ -1,4 +1,5 @@
-/* malloc that aborts when memory is out: memory is bounded by limits, so running out is our own bug or the operator's. */
+/* malloc that aborts when memory is out: memory is bounded by limits, so running out is our own bug
+ * or the operator's. */
 #ifndef PROXY_BASE_MEMORY_H
 #define PROXY_BASE_MEMORY_H
 

@@ -1,9 +1,11 @@
 /*
- * A bounded byte queue with one writer and one reader: the only byte-level back-pressure in the program.
+ * A bounded byte queue with one writer and one reader: the only byte-level back-pressure in the
+ * program.
  *
- * The limit is soft: a writer asks for room before it reads its own source, and what it already has is never refused. Both ends
- * are told by notice (never from inside a call): the reader when bytes, the end or an abort arrived; the writer when room came back
- * or the reader has gone. An end that is detached (set to NULL) gets no more notices.
+ * The limit is soft: a writer asks for room before it reads its own source, and what it already has
+ * is never refused. Both ends are told by notice (never from inside a call): the reader when bytes,
+ * the end or an abort arrived; the writer when room came back or the reader has gone. An end that
+ * is detached (set to NULL) gets no more notices.
  *
  *   writer: room -> put ... put_end | abort          reader: take ... until is_ended | close_reader
  */
@@ -22,7 +24,7 @@ struct pipe {
 	struct notice reader;
 	struct notice writer;
 	uint32_t limit;
-	bool has_end;		/* the writer has finished: the message (or half of a tunnel) is complete */
+	bool has_end; /* the writer has finished: the message (or half of a tunnel) is complete */
 	bool is_aborted;	/* the writer broke off: what was put is not the whole */
 	bool is_reader_gone;	/* nothing put from now on is read */
 	bool is_writer_waiting; /* room was asked for and there was none */
@@ -37,7 +39,8 @@ void pipe_close(struct pipe *self);
 void pipe_set_reader(struct pipe *self, void (*on_readable)(void *arg), void *arg);
 void pipe_set_writer(struct pipe *self, void (*on_writable)(void *arg), void *arg);
 
-/* Writer. Room is 0 when the queue is at its limit: on_writable comes when half of it is free again. */
+/* Writer. Room is 0 when the queue is at its limit: on_writable comes when half of it is free
+ * again. */
 size_t pipe_room(struct pipe *self);
 /* Moves n bytes from src. Bytes for a reader that has gone are dropped. */
 void pipe_put(struct pipe *self, struct bytes *src, size_t n);

@@ -1,4 +1,5 @@
-/* A borrowed run of bytes: not NUL-terminated, not owned. Wire strings are slices into an arena or an input buffer. */
+/* A borrowed run of bytes: not NUL-terminated, not owned. Wire strings are slices into an arena or
+ * an input buffer. */
 #ifndef PROXY_BASE_SLICE_H
 #define PROXY_BASE_SLICE_H
 
@@ -53,7 +54,8 @@ static inline bool slice_starts_with(struct slice s, struct slice prefix)
 
 static inline struct slice slice_from(struct slice s, size_t start)
 {
-	return start >= s.n ? (struct slice){s.p + s.n, 0} : (struct slice){s.p + start, s.n - start};
+	return start >= s.n ? (struct slice){s.p + s.n, 0}
+			    : (struct slice){s.p + start, s.n - start};
 }
 
 static inline struct slice slice_first(struct slice s, size_t n)
@@ -69,8 +71,8 @@ struct slice slice_trim(struct slice s);
 MUST_USE bool slice_to_u64(struct slice s, uint64_t *out);
 
 /*
- * Walks a comma-separated list (RFC 9110 section 5.6.1): takes the next non-empty element from *rest, trimmed; commas inside
- * quoted strings do not separate. False at the end.
+ * Walks a comma-separated list (RFC 9110 section 5.6.1): takes the next non-empty element from
+ * *rest, trimmed; commas inside quoted strings do not separate. False at the end.
  */
 bool slice_next_element(struct slice *rest, struct slice *element);
 /* Whether the comma-separated list has the token, case ignored. */

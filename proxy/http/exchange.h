@@ -1,14 +1,16 @@
 /*
- * One request and its response on the client side, whatever the protocol. The server codec (h1_server, h2_server) owns it; a handler
- * answers it. Neither end sees the other.
+ * One request and its response on the client side, whatever the protocol. The server codec
+ * (h1_server, h2_server) owns it; a handler answers it. Neither end sees the other.
  *
  *   codec: head parsed -> service.on_request -> router -> exchange_set_handler -> handler works
  *   request body:   codec -> req_body pipe -> handler
  *   response body:  handler -> res_body pipe -> codec
- *   end:            handler.on_end (once), then service.on_log, then the memory dies at the end of the turn
+ *   end:            handler.on_end (once), then service.on_log, then the memory dies at the end of
+ * the turn
  *
- * All strings of both heads live in the exchange's arena. After an upgrade (101) the same two pipes carry raw bytes until both have
- * ended; the arena is cleared when the tunnel starts (the heads become NULL), after exchange_keep_for_log copied what the log needs.
+ * All strings of both heads live in the exchange's arena. After an upgrade (101) the same two pipes
+ * carry raw bytes until both have ended; the arena is cleared when the tunnel starts (the heads
+ * become NULL), after exchange_keep_for_log copied what the log needs.
  */
 #ifndef PROXY_HTTP_EXCHANGE_H
 #define PROXY_HTTP_EXCHANGE_H
@@ -29,8 +31,9 @@ struct exchange;
 /* Who answers. Callbacks never come from inside an exchange_* call. */
 struct handler {
 	/*
-	 * The exchange is over: the response (or tunnel) has completely left, or it was aborted, or the client is gone (x->reason
-	 * tells). Called exactly once for each exchange that the handler was set on; afterwards it must not touch the exchange.
+	 * The exchange is over: the response (or tunnel) has completely left, or it was aborted, or
+	 * the client is gone (x->reason tells). Called exactly once for each exchange that the
+	 * handler was set on; afterwards it must not touch the exchange.
 	 */
 	void (*on_end)(struct exchange *x, void *arg);
 };
@@ -39,7 +42,8 @@ struct handler {
 struct exchange_service {
 	/* A request head has come. Must set a handler or respond, now or later. */
 	void (*on_request)(void *arg, struct exchange *x);
-	/* The exchange is over; after handler.on_end. Also for requests that never reached on_request (bad syntax). */
+	/* The exchange is over; after handler.on_end. Also for requests that never reached
+	 * on_request (bad syntax). */
 	void (*on_log)(void *arg, struct exchange *x);
 	void *arg;
 };
@@ -49,12 +53,13 @@ struct exchange_codec {
 	void (*respond)(struct exchange *x);
 	void (*respond_interim)(struct exchange *x, const struct response_head *head);
 	void (*abort)(struct exchange *x);
-	/* Bytes of the response that have not been acknowledged by the client's TCP, in all queues of the codec and the kernel. */
+	/* Bytes of the response that have not been acknowledged by the client's TCP, in all queues
+	 * of the codec and the kernel. */
 	size_t (*unacknowledged)(struct exchange *x);
 };
 
 enum exchange_state {
-	EXCHANGE_REQUESTED, /* no final response yet */
+	EXCHANGE_REQUESTED,  /* no final response yet */
 	EXCHANGE_RESPONDING, /* head given, body flows */
 	EXCHANGE_TUNNEL,
 	EXCHANGE_OVER,
@@ -64,10 +69,10 @@ const char *exchange_state_name(enum exchange_state state);
 
 /* Times in µs of the loop's clock; 0: did not happen. */
 struct exchange_times {
-	uint64_t started;    /* first byte of the head */
-	uint64_t requested;  /* head complete */
-	uint64_t connected;  /* backend connection ready (pooled: at once) */
-	uint64_t responded;  /* final head given by the handler */
+	uint64_t started;   /* first byte of the head */
+	uint64_t requested; /* head complete */
+	uint64_t connected; /* backend connection ready (pooled: at once) */
+	uint64_t responded; /* final head given by the handler */
 	uint64_t ended;
 };
 
@@ -82,17 +87,20 @@ struct exchange {
 	const struct handler *handler;
 	void *handler_arg;
 
-	struct conn *conn; /* the client's, shared with other exchanges of it; borrowed, valid until on_log has returned */
+	struct conn *conn; /* the client's, shared with other exchanges of it; borrowed, valid until
+			      on_log has returned */
 	const struct conf_listen *listen;
-	const struct conf_route *route;	    /* set by the router; NULL until then */
-	const char *server_name;	    /* backend server used, for the log; NULL: none; a static or conf string */
-	struct slice session_label;	    /* bridge: masked session id for the log, in log memory */
+	const struct conf_route *route; /* set by the router; NULL until then */
+	const char *server_name; /* backend server used, for the log; NULL: none; a static or conf
+				    string */
+	struct slice session_label; /* bridge: masked session id for the log, in log memory */
 
 	struct arena arena;
 	struct request_head *req;    /* NULL in a tunnel */
 	struct response_head *res;   /* NULL before respond, and in a tunnel */
 	struct fields *req_trailers; /* complete once req_body has its end; NULL: none */
-	struct fields *res_trailers; /* set by the handler before pipe_put_end(&res_body); NULL: none */
+	struct fields
+		*res_trailers; /* set by the handler before pipe_put_end(&res_body); NULL: none */
 	struct pipe req_body;
 	struct pipe res_body;
 
@@ -101,7 +109,7 @@ struct exchange {
 	uint64_t tunnel_timeout_ms; /* 0: none. Set before responding with an upgrade. */
 	uint64_t n_request_body;    /* bytes received of the body or from the client in a tunnel */
 	uint64_t n_response_body;   /* bytes of body handed to the socket */
-	uint64_t max_body_size;	    /* 0: no limit. Over it: 413, or a cut when a response has begun */
+	uint64_t max_body_size; /* 0: no limit. Over it: 413, or a cut when a response has begun */
 	enum exchange_state state;
 	enum reason reason; /* set once: exchange_set_reason */
 	uint16_t status;    /* given to the client, 0: none */
@@ -114,9 +122,11 @@ struct exchange {
 };
 
 /* For the codec: */
-void exchange_init(struct exchange *x, struct loop *loop, const struct exchange_codec *codec, void *codec_data, struct conn *conn,
-	const struct conf_listen *listen, const struct exchange_service *service);
-/* Calls on_end and on_log, closes the pipes. Idempotent. The codec frees the memory (loop_bury) after exchange_close. */
+void exchange_init(struct exchange *x, struct loop *loop, const struct exchange_codec *codec,
+	void *codec_data, struct conn *conn, const struct conf_listen *listen,
+	const struct exchange_service *service);
+/* Calls on_end and on_log, closes the pipes. Idempotent. The codec frees the memory (loop_bury)
+ * after exchange_close. */
 void exchange_finish(struct exchange *x, enum reason reason);
 void exchange_close(struct exchange *x);
 /* Copies the request line and the fields that access logs show out of the arena, then clears it. */
@@ -128,19 +138,23 @@ void exchange_set_handler(struct exchange *x, const struct handler *handler, voi
 void exchange_set_reason(struct exchange *x, enum reason reason);
 
 /*
- * Gives the final response head (its slices in x->arena or static) and lets the body flow from res_body. With res->is_upgrade (101)
- * the exchange becomes a tunnel. The codec adds framing and Connection itself.
+ * Gives the final response head (its slices in x->arena or static) and lets the body flow from
+ * res_body. With res->is_upgrade (101) the exchange becomes a tunnel. The codec adds framing and
+ * Connection itself.
  */
 void exchange_respond(struct exchange *x, struct response_head *res);
 /* 1xx other than 101. Dropped for HTTP/1.0 clients. */
 void exchange_respond_interim(struct exchange *x, const struct response_head *head);
 /* The handler is going to read the body itself: sends 100 Continue if the client waits for it. */
 void exchange_continue(struct exchange *x);
-/* Breaks off: before the response head, the client gets an error answer for the reason; after it, a cut. */
+/* Breaks off: before the response head, the client gets an error answer for the reason; after it, a
+ * cut. */
 void exchange_abort(struct exchange *x, enum reason reason);
 
-/* A complete local answer with a short body (copied). `fields` may be NULL; Content-Type is added when type is not empty. */
-void exchange_answer(struct exchange *x, unsigned status, struct slice content_type, struct slice body, const struct fields *fields);
+/* A complete local answer with a short body (copied). `fields` may be NULL; Content-Type is added
+ * when type is not empty. */
+void exchange_answer(struct exchange *x, unsigned status, struct slice content_type,
+	struct slice body, const struct fields *fields);
 /* The plain error page for a reason: its status, its sentence. */
 void exchange_answer_reason(struct exchange *x, enum reason reason);
 

@@ -1,12 +1,16 @@
 /*
- * One request and its response on the backend side, whatever the protocol. A fetch owns no pipes: it is given the pipe to read the
- * request body from and the pipe to write the response body into, so that body bytes pass codec -> pipe -> codec.
+ * One request and its response on the backend side, whatever the protocol. A fetch owns no pipes:
+ * it is given the pipe to read the request body from and the pipe to write the response body into,
+ * so that body bytes pass codec -> pipe -> codec.
  *
- * A fetcher is a ready connection to a backend server that can carry a fetch (h1_client: one at a time; h2_client: many). It belongs
- * to a pool, which is told when it can take more and when it is dead.
+ * A fetcher is a ready connection to a backend server that can carry a fetch (h1_client: one at a
+ * time; h2_client: many). It belongs to a pool, which is told when it can take more and when it is
+ * dead.
  *
- *   fetch_init -> (backend_fetch: choose a server, pool or dial) -> fetcher->start -> on_interim* -> on_head -> body -> on_end
- *                                                                                  \-> on_failed (at any point, once)
+ *   fetch_init -> (backend_fetch: choose a server, pool or dial) -> fetcher->start -> on_interim*
+ * -> on_head -> body -> on_end
+ *                                                                                  \-> on_failed
+ * (at any point, once)
  */
 #ifndef PROXY_HTTP_FETCH_H
 #define PROXY_HTTP_FETCH_H
@@ -26,13 +30,15 @@ struct fetcher;
 struct fetch_owner {
 	/* 1xx other than 101. */
 	void (*on_interim)(void *arg, struct response_head *head);
-	/* The final head, in the fetch's arena; the body follows in res_body. With is_upgrade, both pipes carry raw bytes from now on. */
+	/* The final head, in the fetch's arena; the body follows in res_body. With is_upgrade, both
+	 * pipes carry raw bytes from now on. */
 	void (*on_head)(void *arg, struct response_head *head);
 	/* Both directions are complete. The fetcher is already back in its pool. */
 	void (*on_end)(void *arg);
 	/*
-	 * Broken. res_body has been aborted if its head was given. `why` is for the log and lives for this call; fetch->is_unprocessed says
-	 * that the backend cannot have acted on the request.
+	 * Broken. res_body has been aborted if its head was given. `why` is for the log and lives
+	 * for this call; fetch->is_unprocessed says that the backend cannot have acted on the
+	 * request.
 	 */
 	void (*on_failed)(void *arg, enum reason reason, const char *why);
 };
@@ -48,31 +54,37 @@ struct fetch {
 	const struct fetch_owner *owner;
 	void *arg;
 	struct fetcher *fetcher; /* while one carries it */
-	/* Cancels whatever carries it now: a fetcher, or the wait for one. NULL: not started, or over. */
+	/* Cancels whatever carries it now: a fetcher, or the wait for one. NULL: not started, or
+	 * over. */
 	void (*cancel)(struct fetch *self);
 	void *carrier;
 
 	struct arena *arena;		/* the response head goes here */
 	const struct request_head *req; /* must live until on_head or the end */
-	enum body_kind body;		/* of the request: BODY_NONE, BODY_LENGTH (req->content_length), BODY_CHUNKED */
-	bool is_websocket;		/* send Upgrade: websocket; a 101 must carry the right Sec-WebSocket-Accept */
-	bool may_retry;			/* the request may be sent again if no byte of its body was taken (see backend_fetch) */
+	enum body_kind body; /* of the request: BODY_NONE, BODY_LENGTH (req->content_length),
+				BODY_CHUNKED */
+	bool is_websocket;   /* send Upgrade: websocket; a 101 must carry the right
+				Sec-WebSocket-Accept */
+	bool may_retry;	     /* the request may be sent again if no byte of its body was taken (see
+				backend_fetch) */
 	bool is_unprocessed;
 	bool has_head;
 	bool is_over;
 	uint64_t n_body_taken; /* bytes taken from req_body */
 	struct pipe *req_body; /* NULL: no body. In a tunnel: must be there. */
 	struct pipe *res_body;
-	const struct fields *const *req_trailers; /* where the request's trailers will be; NULL or pointing to NULL: none */
-	struct fields **res_trailers;		  /* where to leave the response's (arena); NULL: dropped */
+	const struct fields *const *req_trailers; /* where the request's trailers will be; NULL or
+						     pointing to NULL: none */
+	struct fields **res_trailers; /* where to leave the response's (arena); NULL: dropped */
 	struct fetch_timeouts timeouts;
 	uint64_t connected_us;	 /* when a connection was ready */
 	const char *server_name; /* the server that carried it, for the log */
 };
 
-void fetch_init(struct fetch *self, struct loop *loop, struct arena *arena, const struct request_head *req, const struct fetch_owner *owner,
-	void *arg);
-/* No callback runs after it. Idempotent; safe after the end. A connection in the middle of a message is closed, not reused. */
+void fetch_init(struct fetch *self, struct loop *loop, struct arena *arena,
+	const struct request_head *req, const struct fetch_owner *owner, void *arg);
+/* No callback runs after it. Idempotent; safe after the end. A connection in the middle of a
+ * message is closed, not reused. */
 void fetch_cancel(struct fetch *self);
 
 /* For fetchers: ends the fetch with a call to its owner. */

@@ -1,6 +1,7 @@
 /*
- * The HTTP/1.1 client codec: a fetcher that carries one fetch at a time over a backend conn (RFC 9112). The connection is reusable
- * only when request and response were both complete, nothing was left over and both sides allow it; in any doubt it is closed.
+ * The HTTP/1.1 client codec: a fetcher that carries one fetch at a time over a backend conn (RFC
+ * 9112). The connection is reusable only when request and response were both complete, nothing was
+ * left over and both sides allow it; in any doubt it is closed.
  */
 #ifndef PROXY_HTTP_H1_CLIENT_H
 #define PROXY_HTTP_H1_CLIENT_H
@@ -14,7 +15,7 @@ struct h1_client_options {
 };
 
 /* Takes an open conn. It is ready; on_ready is not called for that. */
-struct fetcher *h1_client_new(struct loop *loop, struct conn *conn, const struct h1_client_options *options, const struct fetcher_pool *pool,
-	void *pool_arg);
+struct fetcher *h1_client_new(struct loop *loop, struct conn *conn,
+	const struct h1_client_options *options, const struct fetcher_pool *pool, void *pool_arg);
 
 #endif
