@@ -17,7 +17,8 @@ enum {
 	DUE_RECV = 1 << 1,
 	DUE_INPUT = 1 << 2,
 	DUE_FLUSH = 1 << 3,
-	DUE_LOST = 1 << 4,
+	DUE_WRITABLE = 1 << 4,
+	DUE_LOST = 1 << 5,
 };
 
 #define DUE_TO_OWNER (DUE_OPEN | DUE_INPUT | DUE_LOST)
@@ -128,7 +129,7 @@ struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, enu
 	return self;
 }
 
-static void set_peer(struct conn *self, const struct sockaddr *peer, socklen_t peer_len)
+void conn_set_peer(struct conn *self, const struct sockaddr *peer, socklen_t peer_len)
 {
 	switch (peer->sa_family) {
 	case AF_INET:
@@ -150,7 +151,7 @@ struct conn *conn_new_accepted(
 	struct conn *self = conn_new(loop, fd, &conn_plain_ops, CONN_OPEN);
 
 	if (peer != NULL && peer_len >= sizeof(sa_family_t))
-		set_peer(self, peer, peer_len);
+		conn_set_peer(self, peer, peer_len);
 	return self;
 }
 
@@ -366,7 +367,7 @@ static void finish_connect(struct conn *self)
 
 		n = sizeof(peer);
 		if (getpeername(self->fd, (struct sockaddr *)&peer, &n) == 0)
-			set_peer(self, (struct sockaddr *)&peer, n);
+			conn_set_peer(self, (struct sockaddr *)&peer, n);
 	}
 	if (self->is_tls)
 		set_state(self, CONN_HANDSHAKING);
@@ -429,6 +430,11 @@ static void on_notice(void *arg)
 		if (self->state == CONN_CLOSED)
 			return;
 	}
+	if ((due & DUE_WRITABLE) && self->wait != NULL) {
+		on_writable(-1, EV_WRITE, self);
+		if (self->state == CONN_CLOSED)
+			return;
+	}
 	if ((due & DUE_LOST) && self->owner != NULL)
 		self->owner->on_lost(self->arg, (enum conn_loss)self->loss);
 }
@@ -436,6 +442,11 @@ static void on_notice(void *arg)
 void conn_post_recv(struct conn *self)
 {
 	post(self, DUE_RECV);
+}
+
+void conn_post_writable(struct conn *self)
+{
+	post(self, DUE_WRITABLE);
 }
 
 /* Input. */
@@ -556,7 +567,9 @@ const char *conn_loss_text(const struct conn *self)
 {
 	if (self->loss == CONN_LOSS_NONE)
 		return "";
-	return self->error != 0 ? strerror(self->error) : "connection ended without close_notify";
+	if (self->error != 0)
+		return strerror(self->error);
+	return conn_loss_name((enum conn_loss)self->loss);
 }
 
 const struct sockaddr *conn_peer(const struct conn *self)

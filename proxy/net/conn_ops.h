@@ -113,6 +113,9 @@ void conn_fail(struct conn *self, enum conn_loss loss, int error);
 void conn_fail_sending(struct conn *self, int error);
 /* Asks for a read by notice, for bytes of which no event will tell. */
 void conn_post_recv(struct conn *self);
+/* Says by notice that what the conn waits for has come, where no event does. */
+void conn_post_writable(struct conn *self);
+void conn_set_peer(struct conn *self, const struct sockaddr *peer, socklen_t peer_len);
 /* A conn without a descriptor or one under way; of the state that the caller says. */
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, enum conn_state state);
 /* sendmsg over the queue's segments; drains what left. */
