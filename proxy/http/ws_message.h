@@ -29,7 +29,7 @@ enum ws_event {
 	WS_BINARY, /* a whole message */
 	WS_PING,   /* to be answered with the same payload */
 	WS_PONG,
-	WS_CLOSE, /* close_code, WS_CODE_NO_STATUS if there was none; the payload is the reason, UTF-8 */
+	WS_CLOSE, /* close_code, or WS_CODE_NO_STATUS; the payload is the reason, UTF-8 */
 	WS_ERROR, /* the peer broke the rules: close_code to send, error says why */
 };
 

@@ -36,7 +36,9 @@ static void a_key_is_16_bytes_of_base64(void **state)
 	assert_false(ws_key_is_valid(slice_of("dGhlIHNhb\0BsZSBub25jZQ==", 24)));
 }
 
-/* The 22nd digit carries 2 bits; one that sets the other 4 is a second spelling of the same nonce. */
+/*
+ * The 22nd digit carries 2 bits; one that sets the other 4 is a second spelling of the same nonce.
+ */
 static void a_key_with_unused_bits_set_is_refused(void **state)
 {
 	static const char digits[] =
