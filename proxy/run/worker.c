@@ -1,0 +1,459 @@
+#include "proxy/run/worker.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bridge/bridge.h"
+#include "proxy/base/log.h"
+#include "proxy/base/memory.h"
+#include "proxy/net/listener.h"
+#include "proxy/net/resolve.h"
+#include "proxy/net/tls_context.h"
+#include "proxy/route/access_log.h"
+#include "proxy/route/backend.h"
+#include "proxy/route/forward.h"
+#include "proxy/route/router.h"
+#include "proxy/run/clients.h"
+#include "proxy/run/logs.h"
+
+/* Descriptors for listeners, logs, the event loop and name servers. */
+#define DESCRIPTOR_RESERVE 64
+
+struct worker;
+
+/* One bound socket. */
+struct door {
+	struct worker *worker;
+	const struct conf_listen *listen;
+	struct tls_context *tls; /* shared by the sockets of one listen section; NULL: plain */
+	struct listener *listener;
+	int fd; /* until the listener takes it */
+};
+
+struct worker {
+	const struct conf *conf;
+	struct loop *loop;
+	struct logs logs;
+	struct resolver *resolver;
+	struct router *router;
+	struct backend **backends; /* by conf index */
+	struct bridge **bridges;   /* by route index; NULL: no bridge there */
+	struct access_log *access_log;
+	struct clients *clients;
+	struct exchange_service service;
+	struct door *doors;
+	size_t n_doors;
+	struct event *signals[4];
+	struct timer drain_timer;
+	struct notice leave;
+	bool is_draining;
+};
+
+/* Requests. */
+
+static void on_request(void *arg, struct exchange *x)
+{
+	struct worker *self = arg;
+	const struct conf_route *route = router_find(self->router, x->req->authority, x->req->path);
+
+	if (route == NULL) {
+		exchange_answer_reason(x, REASON_NO_ROUTE);
+		return;
+	}
+	x->route = route;
+	x->max_body_size = route->max_body_size;
+	if (self->is_draining && (route->dialects != 0 || x->req->wants_websocket)) {
+		x->must_close = true;
+		exchange_answer_reason(x, REASON_DRAIN);
+		return;
+	}
+	if (self->bridges[route->index] != NULL && bridge_start(self->bridges[route->index], x))
+		return;
+	forward_start(x, self->backends[route->backend->index]);
+}
+
+static void on_log(void *arg, struct exchange *x)
+{
+	struct worker *self = arg;
+
+	access_log_write(self->access_log, x);
+}
+
+static void on_accept(void *arg, struct conn *conn)
+{
+	struct door *door = arg;
+
+	clients_accept(door->worker->clients, conn, door->listen, door->tls);
+}
+
+/* Leaving. */
+
+static void leave_when_done(void *arg)
+{
+	struct worker *self = arg;
+
+	if (self->is_draining && clients_count(self->clients) == 0)
+		loop_stop(self->loop);
+}
+
+static void on_clients_empty(void *arg)
+{
+	struct worker *self = arg;
+
+	if (self->is_draining)
+		notice_post(self->loop, &self->leave);
+}
+
+static void cut(void *arg)
+{
+	struct worker *self = arg;
+
+	if (clients_count(self->clients) > 0)
+		log_warn("cutting %zu connections", clients_count(self->clients));
+	clients_close_all(self->clients, REASON_DRAIN);
+	loop_stop(self->loop);
+}
+
+static void drain(struct worker *self)
+{
+	log_info("draining: %zu connections, at most %lld s", clients_count(self->clients),
+		(long long)self->conf->drain_ms / 1000);
+	self->is_draining = true;
+	for (size_t i = 0; i < self->n_doors; i++) {
+		listener_close(self->doors[i].listener);
+		self->doors[i].listener = NULL;
+	}
+	for (size_t i = 0; i < self->conf->n_routes; i++)
+		if (self->bridges[i] != NULL)
+			bridge_drain(self->bridges[i]);
+	clients_drain(self->clients);
+	timer_set_in(self->loop, &self->drain_timer, (uint64_t)self->conf->drain_ms);
+	notice_post(self->loop, &self->leave);
+}
+
+static void on_leave_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct worker *self = arg;
+
+	(void)number;
+	(void)what;
+	if (self->is_draining)
+		cut(self);
+	else
+		drain(self);
+}
+
+static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct worker *self = arg;
+
+	(void)number;
+	(void)what;
+	logs_reopen(&self->logs, self->conf);
+	access_log_set_fd(self->access_log, self->logs.access_fd);
+}
+
+/* Building. */
+
+static struct event *watch_signal(struct worker *self, int number, event_callback_fn callback)
+{
+	struct event *event = evsignal_new(loop_base(self->loop), number, callback, self);
+
+	ASSERT(event != NULL);
+	(void)evsignal_add(event, NULL);
+	return event;
+}
+
+static size_t count_sockets(const struct conf *conf)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->n_listens; i++)
+		n += conf->listens[i].n_addresses;
+	return n;
+}
+
+/* Binds all addresses of one section. A missing IPv6 does not matter for "every address". */
+static bool open_listen(struct worker *self, const struct conf_listen *listen)
+{
+	struct listener_options options = {
+		.backlog = listen->backlog, .unix_mode = listen->unix_mode};
+	struct tls_context *tls = NULL;
+	char why[512];
+
+	if (listen->is_tls && (tls = tls_context_new_server(listen, why, sizeof(why))) == NULL) {
+		log_error("listen \"%s\": %s", listen->name, why);
+		return false;
+	}
+	for (size_t i = 0; i < listen->n_addresses; i++) {
+		struct door *door = &self->doors[self->n_doors];
+		int fd = listener_bind(&listen->addresses[i], &options, why, sizeof(why));
+
+		if (fd < 0 && listen->is_any && i > 0)
+			continue;
+		if (fd < 0) {
+			log_error("listen \"%s\": %s", listen->name, why);
+			tls_context_unref(tls);
+			return false;
+		}
+		*door = (struct door){.worker = self, .listen = listen, .fd = fd};
+		door->tls = tls != NULL ? tls_context_ref(tls) : NULL;
+		self->n_doors++;
+	}
+	tls_context_unref(tls);
+	return true;
+}
+
+static bool open_doors(struct worker *self)
+{
+	self->doors = memory_alloc_zeroed(sizeof(*self->doors) * count_sockets(self->conf));
+	for (size_t i = 0; i < self->conf->n_listens; i++)
+		if (!open_listen(self, &self->conf->listens[i]))
+			return false;
+	return true;
+}
+
+static bool open_backends(struct worker *self)
+{
+	const struct conf *conf = self->conf;
+	char why[512];
+
+	self->backends = memory_alloc_zeroed(sizeof(struct backend *) * conf->n_backends);
+	for (size_t i = 0; i < conf->n_backends; i++) {
+		struct tls_context *tls = NULL;
+
+		if (conf->backends[i].tls) {
+			tls = tls_context_new_client(&conf->backends[i], why, sizeof(why));
+			if (tls == NULL) {
+				log_error("backend \"%s\": %s", conf->backends[i].name, why);
+				return false;
+			}
+		}
+		self->backends[i] =
+			backend_new(self->loop, &conf->backends[i], self->resolver, tls);
+		tls_context_unref(tls);
+	}
+	return true;
+}
+
+static void open_bridges(struct worker *self)
+{
+	self->bridges = memory_alloc_zeroed(sizeof(struct bridge *) * self->conf->n_routes);
+	for (size_t i = 0; i < self->conf->n_routes; i++) {
+		const struct conf_route *route = &self->conf->routes[i];
+
+		if (route->dialects != 0)
+			self->bridges[i] = bridge_new(
+				self->loop, route, self->backends[route->backend->index]);
+	}
+}
+
+/* The cap on client connections: half of the descriptors, for each may need one to a backend. */
+static size_t connection_cap(const struct conf *conf)
+{
+	struct rlimit files = {.rlim_cur = 1024};
+	size_t cap;
+
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+		(void)getrlimit(RLIMIT_NOFILE, &files);
+	}
+	cap = files.rlim_cur > 2 * DESCRIPTOR_RESERVE
+		? (size_t)(files.rlim_cur - DESCRIPTOR_RESERVE) / 2
+		: DESCRIPTOR_RESERVE;
+	if (conf->max_connections == 0)
+		return cap;
+	if ((size_t)conf->max_connections > cap)
+		log_warn("max_connections = %d, but %llu descriptors are enough for %zu only",
+			conf->max_connections, (unsigned long long)files.rlim_cur, cap);
+	return (size_t)conf->max_connections;
+}
+
+static bool drop_privileges(const struct conf *conf)
+{
+	struct passwd *user;
+
+	if (conf->user[0] == '\0')
+		return true;
+	user = getpwnam(conf->user);
+	if (user == NULL) {
+		log_error("user = \"%s\": no such user", conf->user);
+		return false;
+	}
+	if (initgroups(conf->user, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
+		setuid(user->pw_uid) != 0) {
+		log_error("user = \"%s\": %s", conf->user, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static void open_clients(struct worker *self)
+{
+	struct clients_limits limits = {.max = connection_cap(self->conf),
+		.max_per_address = (size_t)self->conf->max_connections_per_address};
+
+	self->service =
+		(struct exchange_service){.on_request = on_request, .on_log = on_log, .arg = self};
+	self->clients = clients_new(self->loop, &limits, &self->service, on_clients_empty, self);
+}
+
+static void start_listening(struct worker *self)
+{
+	for (size_t i = 0; i < self->n_doors; i++) {
+		struct door *door = &self->doors[i];
+
+		door->listener = listener_new(self->loop, door->fd, on_accept, door);
+		door->fd = -1;
+		listener_resume(door->listener);
+		log_info("listening on %s%s", listener_name(door->listener),
+			door->tls != NULL ? " (TLS)" : "");
+	}
+}
+
+static bool worker_open(struct worker *self, const struct conf *conf)
+{
+	*self = (struct worker){.conf = conf_ref(conf)};
+	(void)signal(SIGPIPE, SIG_IGN);
+	self->loop = loop_new();
+	timer_init(&self->drain_timer, cut, self);
+	notice_init(&self->leave, leave_when_done, self);
+	if (!logs_open(&self->logs, conf) || !open_doors(self) || !drop_privileges(conf))
+		return false;
+	self->resolver = resolver_new(self->loop);
+	self->router = router_new(conf);
+	self->access_log =
+		access_log_new(self->loop, self->logs.access_fd, conf->access_log_format);
+	if (!open_backends(self))
+		return false;
+	open_bridges(self);
+	open_clients(self);
+	start_listening(self);
+	self->signals[0] = watch_signal(self, SIGTERM, on_leave_signal);
+	self->signals[1] = watch_signal(self, SIGINT, on_leave_signal);
+	self->signals[2] = watch_signal(self, SIGUSR1, on_reopen_signal);
+	return true;
+}
+
+static void close_doors(struct worker *self)
+{
+	for (size_t i = 0; i < self->n_doors; i++) {
+		if (self->doors[i].listener != NULL)
+			listener_close(self->doors[i].listener);
+		else if (self->doors[i].fd > 0)
+			(void)close(self->doors[i].fd);
+		tls_context_unref(self->doors[i].tls);
+	}
+	free(self->doors);
+}
+
+/* What is closed may close more: some turns until all is quiet. */
+static void bury_the_rest(struct worker *self)
+{
+	for (int i = 0; i < 16; i++)
+		loop_turn(self->loop, false);
+}
+
+/* Objects that outlive a run are our own bug; the tests look for this line. */
+static bool report_leaks(void)
+{
+	size_t exchanges = exchange_n_live(), fetchers = fetcher_n_live(), conns = conn_n_live();
+	size_t segments = bytes_live_segments();
+
+	if (exchanges + fetchers + conns + segments == 0)
+		return true;
+	log_error("left behind: %zu exchanges, %zu backend connections, %zu sockets, %zu byte "
+		  "segments",
+		exchanges, fetchers, conns, segments);
+	return false;
+}
+
+static bool worker_close(struct worker *self)
+{
+	const struct conf *conf = self->conf;
+	bool is_clean;
+
+	for (size_t i = 0; i < ARRAY_LEN(self->signals); i++)
+		if (self->signals[i] != NULL)
+			event_free(self->signals[i]);
+	timer_close(self->loop, &self->drain_timer);
+	notice_cancel(self->loop, &self->leave);
+	close_doors(self);
+	for (size_t i = 0; self->bridges != NULL && i < conf->n_routes; i++)
+		if (self->bridges[i] != NULL)
+			bridge_close(self->bridges[i]);
+	for (size_t i = 0; self->backends != NULL && i < conf->n_backends; i++)
+		if (self->backends[i] != NULL)
+			backend_close(self->backends[i]);
+	bury_the_rest(self);
+	if (self->clients != NULL)
+		clients_free(self->clients);
+	if (self->access_log != NULL)
+		access_log_free(self->access_log);
+	if (self->router != NULL)
+		router_free(self->router);
+	if (self->resolver != NULL)
+		resolver_free(self->resolver);
+	bury_the_rest(self);
+	loop_free(self->loop);
+	is_clean = report_leaks();
+	free(self->bridges);
+	free(self->backends);
+	logs_close(&self->logs);
+	arena_release_cache();
+	bytes_release_cache();
+	conf_unref(conf);
+	return is_clean;
+}
+
+bool worker_check(const struct conf *conf)
+{
+	bool is_right = true;
+	struct tls_context *tls;
+	char why[512];
+
+	for (size_t i = 0; i < conf->n_listens; i++) {
+		const struct conf_listen *listen = &conf->listens[i];
+
+		if (!listen->is_tls)
+			continue;
+		tls = tls_context_new_server(listen, why, sizeof(why));
+		if (tls == NULL) {
+			log_error("listen \"%s\": %s", listen->name, why);
+			is_right = false;
+		}
+		tls_context_unref(tls);
+	}
+	for (size_t i = 0; i < conf->n_backends; i++) {
+		if (!conf->backends[i].tls)
+			continue;
+		tls = tls_context_new_client(&conf->backends[i], why, sizeof(why));
+		if (tls == NULL) {
+			log_error("backend \"%s\": %s", conf->backends[i].name, why);
+			is_right = false;
+		}
+		tls_context_unref(tls);
+	}
+	return is_right;
+}
+
+int worker_run(const struct conf *conf)
+{
+	struct worker worker;
+	bool is_open = worker_open(&worker, conf);
+
+	if (is_open) {
+		loop_run(worker.loop);
+		log_info("leaving");
+	}
+	return worker_close(&worker) && is_open ? EXIT_SUCCESS : EXIT_FAILURE;
+}
