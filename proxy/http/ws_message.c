@@ -21,7 +21,6 @@ void ws_message_init(struct ws_message *self, bool expect_masked, size_t max_siz
 	*self = (struct ws_message){
 		.state = WS_MESSAGE_HEAD, .max_size = max_size, .kind = WS_MORE};
 	ws_frame_parser_init(&self->parser, expect_masked, 0);
-	utf8_init(&self->utf8);
 }
 
 void ws_message_clear(struct ws_message *self)

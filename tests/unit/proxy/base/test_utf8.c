@@ -143,6 +143,18 @@ static void a_bad_text_is_refused_at_its_first_bad_byte(void **state)
 	assert_int_equal(refused_at("ab\xe2\x82\xac", 5), 5);
 }
 
+/* A word of ASCII is not skipped within a character. */
+static void a_character_is_not_continued_behind_ascii(void **state)
+{
+	struct utf8 utf8;
+
+	(void)state;
+	assert_false(utf8_is_valid("abcdefg\xe2hijklmno\x82\xac", 18));
+	utf8_init(&utf8);
+	assert_true(utf8_feed(&utf8, "\xe2", 1));
+	assert_false(utf8_feed(&utf8, "hijklmno\x82\xac", 10));
+}
+
 static void what_was_refused_stays_refused(void **state)
 {
 	struct utf8 utf8;
@@ -232,6 +244,7 @@ int main(void)
 		cmocka_unit_test(all_pairs_agree_with_arithmetic),
 		cmocka_unit_test(combinations_of_edge_bytes_agree_with_arithmetic),
 		cmocka_unit_test(a_bad_text_is_refused_at_its_first_bad_byte),
+		cmocka_unit_test(a_character_is_not_continued_behind_ascii),
 		cmocka_unit_test(what_was_refused_stays_refused),
 		cmocka_unit_test(a_text_is_not_complete_within_a_character),
 		cmocka_unit_test(pieces_agree_with_the_whole),
