@@ -17,8 +17,8 @@ struct ledger {
 	/* towards the client; the close is an item too */
 	uint64_t n_taken;
 	uint64_t n_acknowledged;
-	uint64_t n_queued; /* sent or not, not acknowledged */
-	uint64_t n_dropped; /* beyond the replay limit: told as a gap to whoever asks for them */
+	uint64_t n_queued;    /* sent or not, not acknowledged */
+	uint64_t n_dropped;   /* beyond the replay limit: told as a gap to whoever asks for them */
 	uint64_t n_forgotten; /* queued when the session was forgotten; in sums only */
 	/* towards the backend */
 	uint64_t n_accepted;

@@ -20,11 +20,11 @@ enum message_kind {
 
 struct message {
 	TAILQ_ENTRY(message) link;
-	uint64_t seq;        /* place in the session's sequence, from 1; 0: towards the backend */
+	uint64_t seq;	     /* place in the session's sequence, from 1; 0: towards the backend */
 	uint64_t end_offset; /* where it ended in the stream that wrote it last; 0: none did */
 	uint64_t n_undelivered; /* MESSAGE_CLOSE: frames that did not reach the backend */
-	uint32_t size;          /* of the payload */
-	uint16_t code;          /* MESSAGE_CLOSE: WebSocket close code */
+	uint32_t size;		/* of the payload */
+	uint16_t code;		/* MESSAGE_CLOSE: WebSocket close code */
 	enum message_kind kind;
 	char payload[];
 };

@@ -18,9 +18,9 @@
 #include "proxy/http/fields.h"
 
 enum origin_verdict {
-	ORIGIN_NONE,    /* no browser, or the browser says same-origin without an Origin */
-	ORIGIN_SAME,    /* Origin is the request's own */
-	ORIGIN_LISTED,  /* Origin is on the list: gets CORS fields, with credentials */
+	ORIGIN_NONE,	/* no browser, or the browser says same-origin without an Origin */
+	ORIGIN_SAME,	/* Origin is the request's own */
+	ORIGIN_LISTED,	/* Origin is on the list: gets CORS fields, with credentials */
 	ORIGIN_REFUSED, /* 403 */
 };
 
@@ -30,8 +30,8 @@ enum origin_verdict {
  * default (80, 443). The list is canonical (conf.h): an Origin is on it if it is equal to an
  * entry ignoring case.
  */
-enum origin_verdict origin_check(const struct fields *request, struct slice scheme, struct slice host,
-	const struct conf_strings *allowed);
+enum origin_verdict origin_check(const struct fields *request, struct slice scheme,
+	struct slice host, const struct conf_strings *allowed);
 
 /*
  * Fields of every answer: Vary: Origin if the list is not empty; and for ORIGIN_LISTED
@@ -46,8 +46,8 @@ void origin_add_fields(struct fields *answer, struct arena *arena, enum origin_v
  * Access-Control-Allow-Methods: the methods; Access-Control-Allow-Headers: Pollux-Seq, Pollux-Ack,
  * Idempotency-Key, Content-Type, Last-Event-ID, Prefer; Access-Control-Max-Age: 600.
  */
-void origin_add_preflight_fields(
-	struct fields *answer, struct arena *arena, enum origin_verdict verdict, struct slice methods);
+void origin_add_preflight_fields(struct fields *answer, struct arena *arena,
+	enum origin_verdict verdict, struct slice methods);
 
 const char *origin_verdict_name(enum origin_verdict verdict);
 

@@ -30,7 +30,8 @@ void plain_encode_object(struct bytes *out, const struct message *message);
  * {"session":"ID","next":"P/~ID?after=N","cursor":N,"messages":[ OBJECT,OBJECT ],"closed":{…},
  * "superseded":true}\n
  */
-void plain_encode_poll_start(struct bytes *out, struct slice path, struct slice id, uint64_t cursor);
+void plain_encode_poll_start(
+	struct bytes *out, struct slice path, struct slice id, uint64_t cursor);
 /* Not a MESSAGE_CLOSE. */
 void plain_encode_poll_message(struct bytes *out, const struct message *message, bool is_first);
 /* close: NULL if the batch does not end in it. */

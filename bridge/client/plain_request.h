@@ -24,14 +24,14 @@
 #include "proxy/http/message.h"
 
 enum plain_action {
-	PLAIN_FORWARD,   /* on P: ordinary HTTP for the backend */
-	PLAIN_TUNNEL,    /* on P: a valid WebSocket handshake */
-	PLAIN_OPEN,      /* on P: a new session (or, by Last-Event-ID, an old one) in `form` */
-	PLAIN_ATTACH,    /* on P/~ID: GET: the session goes on in `form` */
-	PLAIN_SEND,      /* on P/~ID: POST */
-	PLAIN_CLOSE,     /* on P/~ID: DELETE, or POST with the parameter `close` */
+	PLAIN_FORWARD,	 /* on P: ordinary HTTP for the backend */
+	PLAIN_TUNNEL,	 /* on P: a valid WebSocket handshake */
+	PLAIN_OPEN,	 /* on P: a new session (or, by Last-Event-ID, an old one) in `form` */
+	PLAIN_ATTACH,	 /* on P/~ID: GET: the session goes on in `form` */
+	PLAIN_SEND,	 /* on P/~ID: POST */
+	PLAIN_CLOSE,	 /* on P/~ID: DELETE, or POST with the parameter `close` */
 	PLAIN_PREFLIGHT, /* OPTIONS, on both */
-	PLAIN_ERROR,     /* to be answered with `status` and `error` */
+	PLAIN_ERROR,	 /* to be answered with `status` and `error` */
 };
 
 /* How the answer looks. */
@@ -56,7 +56,8 @@ struct plain_number {
 
 /* Last-Event-ID: "ID.CURSOR", split at the last dot. */
 struct plain_event_id {
-	enum plain_number_state state; /* PLAIN_MALFORMED: no dot, or ID has not the form of an id */
+	enum plain_number_state
+		state; /* PLAIN_MALFORMED: no dot, or ID has not the form of an id */
 	struct slice id;
 	/*
 	 * PLAIN_GIVEN, or PLAIN_MALFORMED where the ID is well formed but its number is not: in a
@@ -80,17 +81,17 @@ struct plain_request {
 	struct slice query;
 	bool has_query;
 
-	uint64_t wait_ms;	     /* a poll's, capped by the route's limit */
-	bool is_wait_preferred;      /* it came from Prefer: say Preference-Applied: wait=N */
-	bool as_json;                /* ?as=json; other values mean nothing */
-	bool wants_text;             /* Accept names text/plain (PLAIN_CREATED) */
+	uint64_t wait_ms;	/* a poll's, capped by the route's limit */
+	bool is_wait_preferred; /* it came from Prefer: say Preference-Applied: wait=N */
+	bool as_json;		/* ?as=json; other values mean nothing */
+	bool wants_text;	/* Accept names text/plain (PLAIN_CREATED) */
 	struct plain_number after;
 	struct plain_number seq; /* Pollux-Seq; 0 is malformed */
 	struct plain_number ack; /* Pollux-Ack */
 	struct plain_event_id last_event_id;
 	bool has_key;
-	struct slice key; /* Idempotency-Key, trimmed, as it stands; 1 to 255 bytes, else PLAIN_ERROR 400
-			   * on an opening */
+	struct slice key; /* Idempotency-Key, trimmed, as it stands; 1 to 255 bytes, else
+			   * PLAIN_ERROR 400 on an opening */
 };
 
 /*

@@ -10,9 +10,9 @@
 #include "proxy/base/slice.h"
 
 enum post_kind {
-	POST_TEXT,        /* one text frame */
-	POST_BINARY,      /* one binary frame */
-	POST_LINES,       /* a text frame a line */
+	POST_TEXT,	  /* one text frame */
+	POST_BINARY,	  /* one binary frame */
+	POST_LINES,	  /* a text frame a line */
 	POST_UNSUPPORTED, /* 415 */
 };
 

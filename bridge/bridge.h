@@ -1,0 +1,66 @@
+/*
+ * The bridge of one route: lets HTTP clients hold sessions that the backend sees as WebSockets.
+ *
+ *	exchange -> bridge -> dialect -> transport -> session -> feed -> backend
+ *
+ * One per route that has dialects, in each worker. Dialects (client/), transports (client/) and
+ * feeds (feed/) are three independent axes; session.h is what they meet in.
+ */
+#ifndef BRIDGE_BRIDGE_H
+#define BRIDGE_BRIDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bridge/feed.h"
+#include "bridge/ledger.h"
+#include "bridge/session_table.h"
+#include "conf/conf.h"
+#include "proxy/base/loop.h"
+#include "proxy/base/slice.h"
+#include "proxy/http/exchange.h"
+#include "proxy/route/backend.h"
+
+struct bridge {
+	struct loop *loop;
+	const struct conf_route *route;
+	struct backend *backend;
+	struct session_table table;
+	struct feed_list feeds; /* all, also those whose session is gone */
+	bool is_draining;
+	bool is_closed;
+	struct grave grave;
+};
+
+/*
+ * `tag` begins the ids of its sessions ("w1."): at most SESSION_ID_TAG_MAX of A-Z a-z 0-9 _ - and
+ * a dot at the end. Keeps a reference to the route's configuration; the backend is borrowed and
+ * must outlive it.
+ */
+struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
+	struct backend *backend, struct slice tag);
+
+/*
+ * A request of the route. True: the bridge answers it (and has set its handler). False: it is
+ * ordinary HTTP or a WebSocket handshake that may pass, untouched, to be forwarded.
+ */
+bool bridge_start(struct bridge *self, struct exchange *x);
+
+/*
+ * Pollux is leaving: polls are answered with what they have, streams end, backends get 1001, new
+ * sessions are refused with 503. bridge_is_idle says when no feed is left.
+ */
+void bridge_drain(struct bridge *self);
+bool bridge_is_idle(const struct bridge *self);
+/*
+ * Cuts feeds and forgets sessions; their exchanges are aborted. Idempotent; dies at the end of
+ * the turn.
+ */
+void bridge_close(struct bridge *self);
+
+/* Sessions known, closed ones included. */
+size_t bridge_n_sessions(const struct bridge *self);
+/* Of all its sessions, living and forgotten. */
+struct ledger bridge_ledger(const struct bridge *self);
+
+#endif

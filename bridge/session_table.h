@@ -1,0 +1,77 @@
+/*
+ * The sessions of a bridge by id, the caps on them, and the idempotency keys of openings.
+ *
+ * A session counts against the caps from its opening until it is closed or forgotten; closed ones
+ * that are remembered do not. A key is good from the opening on, until the route's linger after
+ * its answer, or until the session is forgotten.
+ */
+#ifndef BRIDGE_SESSION_TABLE_H
+#define BRIDGE_SESSION_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bridge/ledger.h"
+#include "bridge/session.h"
+#include "conf/conf.h"
+#include "proxy/base/loop.h"
+#include "proxy/base/slice.h"
+
+#define SESSION_KEY_SIZE 32
+
+struct session_key {
+	UT_hash_handle hh;
+	uint8_t digest[SESSION_KEY_SIZE];
+	struct session *session;
+	uint64_t expires_ms; /* TIMER_NEVER until the opening is answered */
+};
+
+/* Sessions with a slot, of one client address. */
+struct session_address {
+	UT_hash_handle hh;
+	int n_sessions;
+	char text[];
+};
+
+struct session_table {
+	struct loop *loop;
+	const struct conf_route *route;
+	struct session *sessions;
+	struct session_key *keys;
+	struct session_address *addresses;
+	int n_slots; /* sessions that count against max_sessions */
+	size_t n_sessions;
+	struct ledger ledger; /* of the forgotten */
+	char tag[SESSION_ID_TAG_MAX + 1];
+};
+
+void session_table_init(struct session_table *self, struct loop *loop,
+	const struct conf_route *route, struct slice tag);
+/* All sessions must have been forgotten. */
+void session_table_clear(struct session_table *self);
+
+bool session_table_has_room(const struct session_table *self, struct slice address);
+/* A new session in SESSION_OPENING. */
+struct session *session_table_add(
+	struct session_table *self, struct slice path, struct slice address);
+/* NULL: none of this id on this path, or one that is still being opened. */
+struct session *session_table_find(
+	const struct session_table *self, struct slice path, struct slice id);
+/* For session.c: gives the slot back; takes it out. Both idempotent. */
+void session_table_free_slot(struct session_table *self, struct session *session);
+void session_table_remove(struct session_table *self, struct session *session);
+
+/* The scope and the key as one digest (SHA-256): each part with its length, so that no two run into
+ * each other. */
+void session_key_digest(
+	uint8_t digest[SESSION_KEY_SIZE], const struct slice *parts, size_t n_parts);
+/* NULL: not known, or no longer good. The session may still be in SESSION_OPENING. */
+struct session *session_table_find_key(
+	struct session_table *self, const uint8_t digest[SESSION_KEY_SIZE]);
+void session_table_add_key(struct session_table *self, struct session *session,
+	const uint8_t digest[SESSION_KEY_SIZE]);
+/* The opening has been answered: the key's time begins, once. */
+void session_table_start_key(struct session_table *self, struct session *session);
+
+#endif
