@@ -1,0 +1,174 @@
+#include "proxy/base/pipe.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+struct ends {
+	struct loop *loop;
+	struct pipe pipe;
+	int n_readable;
+	int n_writable;
+};
+
+static void on_readable(void *arg)
+{
+	((struct ends *)arg)->n_readable++;
+}
+
+static void on_writable(void *arg)
+{
+	((struct ends *)arg)->n_writable++;
+}
+
+static int set_up(void **state)
+{
+	static struct ends ends;
+
+	ends = (struct ends){.loop = loop_new_fake(0)};
+	pipe_init(&ends.pipe, ends.loop, 100);
+	pipe_set_reader(&ends.pipe, on_readable, &ends);
+	pipe_set_writer(&ends.pipe, on_writable, &ends);
+	*state = &ends;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct ends *ends = *state;
+
+	pipe_close(&ends->pipe);
+	loop_free(ends->loop);
+	return bytes_live_segments() != 0;
+}
+
+static void put(struct ends *ends, size_t n)
+{
+	static const char zeros[1000];
+
+	pipe_put_copy(&ends->pipe, zeros, n);
+}
+
+static void take(struct ends *ends, size_t n)
+{
+	struct bytes taken;
+
+	bytes_init(&taken);
+	assert_int_equal(pipe_take(&ends->pipe, &taken, n), n);
+	bytes_clear(&taken);
+}
+
+static void test_the_reader_is_told_by_notice(void **state)
+{
+	struct ends *ends = *state;
+
+	put(ends, 10);
+	put(ends, 10);
+	assert_int_equal(ends->n_readable, 0);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_readable, 1);
+	assert_int_equal(pipe_size(&ends->pipe), 20);
+}
+
+static void test_the_limit_is_soft(void **state)
+{
+	struct ends *ends = *state;
+
+	assert_int_equal(pipe_room(&ends->pipe), 100);
+	put(ends, 150);
+	assert_int_equal(pipe_size(&ends->pipe), 150);
+	assert_int_equal(pipe_room(&ends->pipe), 0);
+}
+
+static void test_room_is_told_at_half_of_the_limit(void **state)
+{
+	struct ends *ends = *state;
+
+	put(ends, 100);
+	assert_int_equal(pipe_room(&ends->pipe), 0);
+	take(ends, 49);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 0);
+	take(ends, 1);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 1);
+	/* A writer that had room all along is not woken. */
+	put(ends, 10);
+	take(ends, 60);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 1);
+}
+
+static void test_the_end_comes_after_the_bytes(void **state)
+{
+	struct ends *ends = *state;
+
+	put(ends, 5);
+	pipe_put_end(&ends->pipe);
+	assert_false(pipe_is_ended(&ends->pipe));
+	take(ends, 5);
+	assert_true(pipe_is_ended(&ends->pipe));
+	/* An abort after the end changes nothing. */
+	pipe_abort(&ends->pipe);
+	assert_false(ends->pipe.is_aborted);
+}
+
+static void test_an_abort_is_told(void **state)
+{
+	struct ends *ends = *state;
+
+	pipe_abort(&ends->pipe);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_readable, 1);
+	assert_true(ends->pipe.is_aborted);
+	assert_false(pipe_is_ended(&ends->pipe));
+}
+
+static void test_a_reader_that_goes_drops_the_bytes(void **state)
+{
+	struct ends *ends = *state;
+
+	put(ends, 50);
+	pipe_close_reader(&ends->pipe);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 1);
+	put(ends, 50);
+	assert_int_equal(pipe_size(&ends->pipe), 0);
+}
+
+static void test_a_late_reader_learns_what_came_before(void **state)
+{
+	struct ends *ends = *state;
+
+	pipe_set_reader(&ends->pipe, NULL, NULL);
+	put(ends, 5);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_readable, 0);
+	pipe_set_reader(&ends->pipe, on_readable, ends);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_readable, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_the_reader_is_told_by_notice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_limit_is_soft, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_room_is_told_at_half_of_the_limit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_the_end_comes_after_the_bytes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_abort_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_reader_that_goes_drops_the_bytes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_late_reader_learns_what_came_before, set_up, tear_down),
+	};
+	int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	bytes_release_cache();
+	return n_failed;
+}
