@@ -122,7 +122,7 @@ static void write_expected(const struct conf_option *option, const char *text, F
 	case CONF_TYPE_ENUM:
 	case CONF_TYPE_LIST:
 		nearest = conf_value_nearest(text, option->words, count_words(option->words));
-		if (nearest != NULL)
+		if (nearest != NULL && count_words(option->words) > 1)
 			(void)fprintf(out, "did you mean %s? ", nearest);
 		(void)fputs("it may be ", out);
 		write_words(option->words, out);

@@ -54,6 +54,8 @@ static bool blank_block_comment(struct scan *scan)
 {
 	int start = scan->line;
 
+	blank(scan);
+	blank(scan);
 	while (!at_end(scan) && !(peek(scan, 0) == '*' && peek(scan, 1) == '/'))
 		blank(scan);
 	if (at_end(scan))
@@ -185,9 +187,10 @@ bool conf_text_clean(struct conf_text *text, const char *source, size_t n, const
 {
 	struct scan scan = {.text = text, .line = 1, .name = name, .errors = errors};
 
-	*text = (struct conf_text){.bytes = memory_alloc(n + 1), .n_bytes = n + 1};
+	*text = (struct conf_text){.bytes = memory_alloc(n + 1), .n_bytes = n};
 	memcpy(text->bytes, source, n);
-	text->bytes[n] = '\n';
+	if (n == 0 || source[n - 1] != '\n')
+		text->bytes[text->n_bytes++] = '\n';
 
 	while (!at_end(&scan)) {
 		if (!step(&scan))
