@@ -13,6 +13,7 @@
 #include "proxy/http/h1_head.h"
 #include "proxy/http/h1_tunnel.h"
 #include "proxy/http/h1_write.h"
+#include "proxy/http/ws_tunnel.h"
 
 enum h1_server_state {
 	SERVER_IDLE,	 /* between requests: no byte of a head yet */
@@ -31,6 +32,7 @@ struct h1_server {
 	const struct h1_server_owner *owner;
 	void *arg;
 	struct exchange *x;
+	struct ws_tunnel *ws; /* in a tunnel */
 
 	struct notice pump;
 	struct timer timer;
@@ -48,6 +50,7 @@ struct h1_server {
 	bool must_close;
 	bool is_draining;
 	bool is_aborted;
+	bool is_evicted;
 	struct grave grave;
 };
 
@@ -72,7 +75,10 @@ static struct h1_limits limits_of(const struct conf_listen *listen)
 
 static void server_free(void *arg)
 {
-	free(arg);
+	struct h1_server *self = arg;
+
+	free(self->ws);
+	free(self);
 }
 
 static void exchange_free(void *arg)
@@ -117,7 +123,12 @@ static void server_cut(struct h1_server *self, enum reason reason)
 static void server_close_gracefully(struct h1_server *self)
 {
 	end_exchange(self, REASON_NONE);
-	conn_close_gracefully(self->conn, LINGER_MS);
+	/* An evicted connection has to free its descriptor for another one, at the risk of a reset.
+	 */
+	if (self->is_evicted)
+		conn_close(self->conn);
+	else
+		conn_close_gracefully(self->conn, LINGER_MS);
 	server_leave(self);
 }
 
@@ -252,6 +263,10 @@ static void start_tunnel(struct h1_server *self)
 {
 	exchange_become_tunnel(self->x);
 	self->state = SERVER_TUNNEL;
+	self->ws = memory_alloc(sizeof(*self->ws));
+	ws_tunnel_init(self->ws);
+	if (self->is_draining)
+		ws_tunnel_leave(self->ws);
 	self->progress_ms = loop_now_ms(self->loop);
 	set_deadline(self, (int64_t)self->x->tunnel_timeout_ms);
 	conn_rest(self->conn);
@@ -303,18 +318,33 @@ static void write_body(struct h1_server *self)
 	}
 }
 
+static void send_to_client(struct h1_server *self)
+{
+	struct pipe *from = &self->x->res_body;
+	struct bytes *out = conn_output(self->conn);
+	size_t before = bytes_size(out);
+	size_t n = ws_tunnel_to_client(self->ws, from, out, conn_output_room(self->conn));
+
+	if (n > 0) {
+		self->x->n_response_body += n;
+		self->progress_ms = loop_now_ms(self->loop);
+	}
+	if (bytes_size(out) > before)
+		conn_flush(self->conn);
+	if (pipe_is_ended(from) && !conn_has_output_ended(self->conn))
+		conn_end_output(self->conn);
+}
+
 static void pump_tunnel(struct h1_server *self)
 {
 	struct exchange *x = self->x;
-	size_t n = h1_tunnel_send(self->conn, &x->res_body);
 
-	if (n > 0) {
-		x->n_response_body += n;
-		self->progress_ms = loop_now_ms(self->loop);
-	}
+	send_to_client(self);
 	if (x->res_body.is_aborted && pipe_size(&x->res_body) == 0)
 		server_cut(self, REASON_TUNNEL_CUT);
-	else if (pipe_is_ended(&x->res_body) && x->req_body.has_end && pipe_size(&x->req_body) == 0)
+	else if (pipe_is_ended(&x->res_body) && pipe_is_ended(&x->req_body))
+		server_close_gracefully(self);
+	else if (ws_tunnel_has_left(self->ws) && pipe_size(&x->req_body) == 0)
 		server_close_gracefully(self);
 }
 
@@ -669,12 +699,18 @@ static void read_tunnel(struct h1_server *self)
 
 	if (x->req_body.has_end)
 		return;
-	n = h1_tunnel_receive(self->conn, &x->req_body);
+	n = ws_tunnel_to_backend(self->ws, conn_input(self->conn), &x->req_body);
 	if (n > 0) {
 		x->n_request_body += n;
 		self->progress_ms = loop_now_ms(self->loop);
 	}
-	if (x->req_body.has_end)
+	if (conn_has_input_ended(self->conn)) {
+		conn_set_reading(self->conn, false);
+		pipe_put_end(&x->req_body);
+	} else {
+		conn_set_reading(self->conn, pipe_room(&x->req_body) > 0);
+	}
+	if (x->req_body.has_end || self->ws->is_leaving)
 		notice_post(self->loop, &self->pump);
 }
 
@@ -767,8 +803,13 @@ struct h1_server *h1_server_new(struct loop *loop, struct conn *conn,
 void h1_server_drain(struct h1_server *self)
 {
 	self->is_draining = true;
-	if (self->state == SERVER_IDLE)
+	if (self->state == SERVER_IDLE) {
 		server_close_gracefully(self);
+	} else if (self->state == SERVER_TUNNEL) {
+		ws_tunnel_leave(self->ws);
+		read_tunnel(self);
+		notice_post(self->loop, &self->pump);
+	}
 }
 
 void h1_server_close(struct h1_server *self, enum reason reason)
@@ -778,6 +819,7 @@ void h1_server_close(struct h1_server *self, enum reason reason)
 
 void h1_server_evict(struct h1_server *self)
 {
+	self->is_evicted = true;
 	if (self->state == SERVER_IDLE || self->state == SERVER_DRAIN)
 		server_close_gracefully(self);
 	else if (self->state == SERVER_HEAD)

@@ -33,7 +33,8 @@ struct h1_server *h1_server_new(struct loop *loop, struct conn *conn,
 	const struct conf_listen *listen, const struct exchange_service *service,
 	const struct h1_server_owner *owner, void *arg);
 /* Leaving: closes now if idle, otherwise after the exchange under way (Connection: close on its
- * head). Tunnels stay. */
+ * head). A WebSocket
+ * gets its close (1001) at the next frame boundary, and so does its backend. */
 void h1_server_drain(struct h1_server *self);
 /* Cuts at once: the exchange under way ends with the reason. */
 void h1_server_close(struct h1_server *self, enum reason reason);

@@ -1,4 +1,4 @@
-/* Raw bytes between a conn and the pipes of a tunnel; the same for both HTTP/1.1 codecs. */
+/* Raw bytes between a conn and the pipes of a tunnel. */
 #ifndef PROXY_HTTP_H1_TUNNEL_H
 #define PROXY_HTTP_H1_TUNNEL_H
 

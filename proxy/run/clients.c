@@ -41,8 +41,6 @@ struct clients {
 	struct loop *loop;
 	struct clients_limits limits;
 	const struct exchange_service *service;
-	void (*on_empty)(void *arg);
-	void *arg;
 	struct client_list waiting; /* and handshaking; longest first */
 	struct client_list busy;
 	size_t n;
@@ -63,15 +61,13 @@ static const char overload_answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
 				      "503 Service Unavailable\nToo many clients\n";
 
 struct clients *clients_new(struct loop *loop, const struct clients_limits *limits,
-	const struct exchange_service *service, void (*on_empty)(void *arg), void *arg)
+	const struct exchange_service *service)
 {
 	struct clients *self = memory_alloc_zeroed(sizeof(*self));
 
 	self->loop = loop;
 	self->limits = *limits;
 	self->service = service;
-	self->on_empty = on_empty;
-	self->arg = arg;
 	TAILQ_INIT(&self->waiting);
 	TAILQ_INIT(&self->busy);
 	return self;
@@ -145,8 +141,7 @@ static void client_leave(struct client *client)
 	uncount_address(self, client);
 	timer_close(self->loop, &client->timer);
 	loop_bury(self->loop, &client->grave, client_free, client);
-	if (--self->n == 0 && self->on_empty != NULL)
-		self->on_empty(self->arg);
+	self->n--;
 }
 
 /* The HTTP codec's life. */

@@ -27,9 +27,8 @@ struct clients_limits {
 	size_t max_per_address; /* 0: no limit */
 };
 
-/* `on_empty` is told when the last connection has closed. */
 struct clients *clients_new(struct loop *loop, const struct clients_limits *limits,
-	const struct exchange_service *service, void (*on_empty)(void *arg), void *arg);
+	const struct exchange_service *service);
 /* All connections must have been closed. */
 void clients_free(struct clients *self);
 

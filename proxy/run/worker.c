@@ -25,6 +25,7 @@
 
 /* Descriptors for listeners, logs, the event loop and name servers. */
 #define DESCRIPTOR_RESERVE 64
+#define LOOK_EVERY_MS 20
 
 struct worker;
 
@@ -52,7 +53,7 @@ struct worker {
 	size_t n_doors;
 	struct event *signals[4];
 	struct timer drain_timer;
-	struct notice leave;
+	struct timer look_timer; /* while draining: whether all have gone */
 	bool is_draining;
 };
 
@@ -95,20 +96,24 @@ static void on_accept(void *arg, struct conn *conn)
 
 /* Leaving. */
 
+static bool are_bridges_idle(const struct worker *self)
+{
+	for (size_t i = 0; i < self->conf->n_routes; i++)
+		if (self->bridges[i] != NULL && !bridge_is_idle(self->bridges[i]))
+			return false;
+	return true;
+}
+
 static void leave_when_done(void *arg)
 {
 	struct worker *self = arg;
 
-	if (self->is_draining && clients_count(self->clients) == 0)
+	if (!self->is_draining)
+		return;
+	if (clients_count(self->clients) == 0 && are_bridges_idle(self))
 		loop_stop(self->loop);
-}
-
-static void on_clients_empty(void *arg)
-{
-	struct worker *self = arg;
-
-	if (self->is_draining)
-		notice_post(self->loop, &self->leave);
+	else
+		timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
 }
 
 static void cut(void *arg)
@@ -135,7 +140,7 @@ static void drain(struct worker *self)
 			bridge_drain(self->bridges[i]);
 	clients_drain(self->clients);
 	timer_set_in(self->loop, &self->drain_timer, (uint64_t)self->conf->drain_ms);
-	notice_post(self->loop, &self->leave);
+	timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
 }
 
 static void on_leave_signal(evutil_socket_t number, short what, void *arg)
@@ -250,8 +255,8 @@ static void open_bridges(struct worker *self)
 		const struct conf_route *route = &self->conf->routes[i];
 
 		if (route->dialects != 0)
-			self->bridges[i] = bridge_new(
-				self->loop, route, self->backends[route->backend->index]);
+			self->bridges[i] = bridge_new(self->loop, route,
+				self->backends[route->backend->index], SLICE("w1."));
 	}
 }
 
@@ -304,7 +309,7 @@ static void open_clients(struct worker *self)
 
 	self->service =
 		(struct exchange_service){.on_request = on_request, .on_log = on_log, .arg = self};
-	self->clients = clients_new(self->loop, &limits, &self->service, on_clients_empty, self);
+	self->clients = clients_new(self->loop, &limits, &self->service);
 }
 
 static void start_listening(struct worker *self)
@@ -326,7 +331,7 @@ static bool worker_open(struct worker *self, const struct conf *conf)
 	(void)signal(SIGPIPE, SIG_IGN);
 	self->loop = loop_new();
 	timer_init(&self->drain_timer, cut, self);
-	notice_init(&self->leave, leave_when_done, self);
+	timer_init(&self->look_timer, leave_when_done, self);
 	if (!logs_open(&self->logs, conf) || !open_doors(self) || !drop_privileges(conf))
 		return false;
 	self->resolver = resolver_new(self->loop);
@@ -386,7 +391,7 @@ static bool worker_close(struct worker *self)
 		if (self->signals[i] != NULL)
 			event_free(self->signals[i]);
 	timer_close(self->loop, &self->drain_timer);
-	notice_cancel(self->loop, &self->leave);
+	timer_close(self->loop, &self->look_timer);
 	close_doors(self);
 	for (size_t i = 0; self->bridges != NULL && i < conf->n_routes; i++)
 		if (self->bridges[i] != NULL)
