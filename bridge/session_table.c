@@ -1,0 +1,191 @@
+#include "bridge/session_table.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/memory.h"
+
+/* FNV-1a. Ids and digests are random already. */
+static unsigned hash_bytes(const void *p, size_t n)
+{
+	const unsigned char *bytes = p;
+	unsigned hash = 2166136261u;
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ bytes[i]) * 16777619u;
+	return hash;
+}
+
+#undef HASH_FUNCTION
+#define HASH_FUNCTION(key, n, hash) ((hash) = hash_bytes(key, n))
+
+void session_table_init(struct session_table *self, struct loop *loop,
+	const struct conf_route *route, struct slice tag)
+{
+	*self = (struct session_table){.loop = loop, .route = route};
+	ASSERT(tag.n <= SESSION_ID_TAG_MAX);
+	memcpy(self->tag, tag.p, tag.n);
+}
+
+void session_table_clear(struct session_table *self)
+{
+	ASSERT(self->sessions == NULL && self->keys == NULL && self->addresses == NULL);
+	ASSERT(self->n_slots == 0);
+}
+
+/* Slots. */
+
+static struct session_address *find_address(
+	const struct session_table *self, const char *p, size_t n)
+{
+	struct session_address *address;
+
+	HASH_FIND(hh, self->addresses, p, n, address);
+	return address;
+}
+
+bool session_table_has_room(const struct session_table *self, struct slice address)
+{
+	const struct session_address *of_address = find_address(self, address.p, address.n);
+	int max = self->route->max_sessions_per_address;
+
+	if (self->n_slots >= self->route->max_sessions)
+		return false;
+	return max == 0 || of_address == NULL || of_address->n_sessions < max;
+}
+
+static void take_slot(struct session_table *self, struct session *session)
+{
+	size_t n = strlen(session->address);
+	struct session_address *address = find_address(self, session->address, n);
+
+	if (address == NULL) {
+		address = memory_alloc_zeroed(sizeof(*address) + n + 1);
+		memcpy(address->text, session->address, n);
+		HASH_ADD_KEYPTR(hh, self->addresses, address->text, n, address);
+	}
+	address->n_sessions++;
+	self->n_slots++;
+	session->has_slot = true;
+}
+
+void session_table_free_slot(struct session_table *self, struct session *session)
+{
+	struct session_address *address;
+
+	if (!session->has_slot)
+		return;
+	address = find_address(self, session->address, strlen(session->address));
+	if (--address->n_sessions == 0) {
+		HASH_DEL(self->addresses, address);
+		free(address);
+	}
+	self->n_slots--;
+	session->has_slot = false;
+}
+
+/* Sessions. */
+
+static char *copy_slice(struct slice s)
+{
+	char *copy = memory_alloc(s.n + 1);
+
+	memcpy(copy, s.p, s.n);
+	copy[s.n] = '\0';
+	return copy;
+}
+
+struct session *session_table_add(
+	struct session_table *self, struct slice path, struct slice address)
+{
+	struct session *session = memory_alloc(sizeof(*session));
+
+	session_init(session, self, path);
+	session->address = copy_slice(address);
+	take_slot(self, session);
+	HASH_ADD_KEYPTR(hh, self->sessions, session->id, session->id_size, session);
+	self->n_sessions++;
+	return session;
+}
+
+struct session *session_table_find(
+	const struct session_table *self, struct slice path, struct slice id)
+{
+	struct session *session;
+
+	HASH_FIND(hh, self->sessions, id.p, id.n, session);
+	if (session == NULL || session->state == SESSION_OPENING ||
+		!slice_equals(slice_from_string(session->path), path))
+		return NULL;
+	return session;
+}
+
+static void free_key(struct session_table *self, struct session_key *key)
+{
+	HASH_DEL(self->keys, key);
+	key->session->key = NULL;
+	free(key);
+}
+
+void session_table_remove(struct session_table *self, struct session *session)
+{
+	session_table_free_slot(self, session);
+	if (session->key != NULL)
+		free_key(self, session->key);
+	HASH_DEL(self->sessions, session);
+	self->n_sessions--;
+	ledger_add(&self->ledger, &session->ledger);
+}
+
+/* Keys. */
+
+void session_key_digest(uint8_t digest[SESSION_KEY_SIZE], const struct slice *parts, size_t n_parts)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	ASSERT(context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
+	for (size_t i = 0; i < n_parts; i++) {
+		uint64_t n = parts[i].n;
+
+		ASSERT(EVP_DigestUpdate(context, &n, sizeof(n)) == 1);
+		ASSERT(EVP_DigestUpdate(context, parts[i].p, parts[i].n) == 1);
+	}
+	ASSERT(EVP_DigestFinal_ex(context, digest, NULL) == 1);
+	EVP_MD_CTX_free(context);
+}
+
+struct session *session_table_find_key(
+	struct session_table *self, const uint8_t digest[SESSION_KEY_SIZE])
+{
+	struct session_key *key;
+
+	HASH_FIND(hh, self->keys, digest, SESSION_KEY_SIZE, key);
+	if (key == NULL)
+		return NULL;
+	if (key->expires_ms <= loop_now_ms(self->loop)) {
+		free_key(self, key);
+		return NULL;
+	}
+	return key->session;
+}
+
+void session_table_add_key(
+	struct session_table *self, struct session *session, const uint8_t digest[SESSION_KEY_SIZE])
+{
+	struct session_key *key = memory_alloc_zeroed(sizeof(*key));
+
+	ASSERT(session->key == NULL);
+	memcpy(key->digest, digest, SESSION_KEY_SIZE);
+	key->session = session;
+	key->expires_ms = TIMER_NEVER;
+	session->key = key;
+	HASH_ADD(hh, self->keys, digest, SESSION_KEY_SIZE, key);
+}
+
+void session_table_start_key(struct session_table *self, struct session *session)
+{
+	if (session->key != NULL && session->key->expires_ms == TIMER_NEVER)
+		session->key->expires_ms =
+			loop_now_ms(self->loop) + (uint64_t)self->route->linger_ms;
+}
