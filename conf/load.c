@@ -349,11 +349,15 @@ static bool run_pass(void)
 	loader->n_sections = 0;
 	memset(loader->lines, 0, conf_n_options * sizeof(loader->lines[0]));
 
-	/* After an error of syntax, what is missing may just not have been read. */
 	if (cfg_parse_fp(cfg, in) == CFG_SUCCESS) {
+		/* Not after an error of syntax: what is missing may just not have been read. */
 		take_empty_lists(cfg, CONF_SECTION_GLOBAL, loader->conf, 0);
 		if (!conf_finish(loader->conf, &loader->errors))
 			ASSERT(loader->errors.n_messages > 0);
+	} else if (!loader->found_unknown && loader->errors.n_messages == 0) {
+		/* libconfuse says nothing about an empty name, for one. */
+		conf_errors_add(&loader->errors, loader->name, cfg->line,
+			"this is no option; write name = value");
 	}
 	(void)cfg_free(cfg);
 	(void)fclose(in);

@@ -125,6 +125,8 @@ static void test_syntax(void **state)
 		{REST "trusted_proxies = {\"::1\" \"::2\"}",
 			"4: \"::2\" is not expected here; write name = value, and lists as {\"a\", "
 			"\"b\"}"},
+		{REST "'' = 1", "4: this is no option; write name = value"},
+		{REST "\"\" { }", "4: this is no option; write name = value"},
 	};
 
 	(void)state;
