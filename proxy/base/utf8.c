@@ -10,14 +10,14 @@
  */
 enum {
 	INVALID = 0,
-	START = 6,       /* between characters */
-	TAIL_1 = 12,     /* one continuation byte to come */
-	TAIL_2 = 18,     /* two */
-	TAIL_3 = 24,     /* three */
-	AFTER_E0 = 30,   /* 80..9f would be overlong */
-	AFTER_ED = 36,   /* a0..bf would be a surrogate */
-	AFTER_F0 = 42,   /* 80..8f would be overlong */
-	AFTER_F4 = 48,   /* 90..bf would be above U+10FFFF */
+	START = 6,	 /* between characters */
+	TAIL_1 = 12,	 /* one continuation byte to come */
+	TAIL_2 = 18,	 /* two */
+	TAIL_3 = 24,	 /* three */
+	AFTER_E0 = 30,	 /* 80..9f would be overlong */
+	AFTER_ED = 36,	 /* a0..bf would be a surrogate */
+	AFTER_F0 = 42,	 /* 80..8f would be overlong */
+	AFTER_F4 = 48,	 /* 90..bf would be above U+10FFFF */
 	STATE_MASK = 63, /* the bits of one position */
 };
 

@@ -214,13 +214,16 @@ void ws_frame_mask(
 size_t ws_frame_write_head(uint8_t out[WS_FRAME_HEAD_MAX], bool fin, enum ws_opcode opcode,
 	uint64_t length, const uint8_t *mask)
 {
-	uint8_t len7 = length < LENGTH_16 ? (uint8_t)length
-		: length <= UINT16_MAX    ? LENGTH_16
-					  : LENGTH_64;
-	size_t extra = length_size(len7);
+	uint8_t len7 = LENGTH_64;
+	size_t extra;
 
 	ASSERT(length <= INT64_MAX);
 	ASSERT(!ws_opcode_is_control(opcode) || (fin && length <= WS_CONTROL_MAX));
+	if (length < LENGTH_16)
+		len7 = (uint8_t)length;
+	else if (length <= UINT16_MAX)
+		len7 = LENGTH_16;
+	extra = length_size(len7);
 	out[0] = (uint8_t)((fin ? FIN : 0) | (unsigned)opcode);
 	out[1] = (uint8_t)((mask != NULL ? MASKED : 0) | len7);
 	for (size_t i = 0; i < extra; i++)

@@ -68,8 +68,8 @@ enum ws_frame_error {
 };
 
 enum ws_frame_status {
-	WS_FRAME_MORE,  /* all bytes taken, the head is not complete */
-	WS_FRAME_HEAD,  /* the head is taken, the payload follows */
+	WS_FRAME_MORE,	/* all bytes taken, the head is not complete */
+	WS_FRAME_HEAD,	/* the head is taken, the payload follows */
 	WS_FRAME_ERROR, /* the head is wrong: see parser.error */
 };
 
@@ -79,7 +79,7 @@ struct ws_frame {
 	enum ws_opcode opcode;
 	bool fin;
 	bool masked;
-	uint8_t rsv;     /* RSV1 is 4, RSV2 2, RSV3 1 */
+	uint8_t rsv;	 /* RSV1 is 4, RSV2 2, RSV3 1 */
 	uint8_t mask[4]; /* meaningless unless masked */
 };
 

@@ -12,7 +12,7 @@
 #include "proxy/base/slice.h"
 
 #define WS_NONCE_SIZE 16
-#define WS_KEY_SIZE 24    /* without the NUL */
+#define WS_KEY_SIZE 24	  /* without the NUL */
 #define WS_ACCEPT_SIZE 28 /* without the NUL */
 
 /*

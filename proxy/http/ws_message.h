@@ -51,11 +51,11 @@ struct ws_message {
 	struct ws_frame_parser parser;
 	struct ws_frame frame; /* the current one */
 	size_t max_size;       /* bytes of a message */
-	uint8_t *buf;          /* the message so far, unmasked */
+	uint8_t *buf;	       /* the message so far, unmasked */
 	size_t size;
 	size_t capacity;
 	enum ws_event kind; /* of the message that is partly here, else WS_MORE */
-	bool is_lent;       /* the payload given out is buf: it may go at the next call */
+	bool is_lent;	    /* the payload given out is buf: it may go at the next call */
 	struct utf8 utf8;
 	uint8_t control[WS_CONTROL_MAX]; /* a control frame that came in pieces or masked */
 };

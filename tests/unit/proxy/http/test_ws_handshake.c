@@ -26,10 +26,10 @@ static void a_key_is_16_bytes_of_base64(void **state)
 	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZQ"));   /* no padding */
 	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZQ="));
 	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZQ==="));
-	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZQQ="));         /* 17 bytes */
-	assert_false(is_valid("dGhlIHNhbXBsZSBub25j"));             /* 15 bytes */
+	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZQQ="));	    /* 17 bytes */
+	assert_false(is_valid("dGhlIHNhbXBsZSBub25j"));		    /* 15 bytes */
 	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZQ==dGhlIHNo")); /* more behind */
-	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZ-=="));         /* base64url */
+	assert_false(is_valid("dGhlIHNhbXBsZSBub25jZ-=="));	    /* base64url */
 	assert_false(is_valid("dGhlIHNhb_BsZSBub25jZQ=="));
 	assert_false(is_valid("dGhlIHNhb BsZSBub25jZQ=="));
 	assert_false(is_valid("dGhlIHNhb=BsZSBub25jZQ=="));
