@@ -5,8 +5,7 @@
 #define NAME_MAX_SIZE 32
 #define N_FIRST 24
 
-static const struct slice names[N_FIELD_IDS] = {
-	[FIELD_OTHER] = {"", 0},
+static const struct slice names[N_FIELD_IDS] = {[FIELD_OTHER] = {"", 0},
 #define X(id, name) [id] = {name, sizeof(name) - 1},
 	FIELD_NAMES(X)
 #undef X
@@ -34,7 +33,8 @@ static unsigned lower(char c)
 
 static unsigned hash(const char *p, size_t n)
 {
-	unsigned h = (unsigned)n * 7 + lower(p[0]) * 3 + lower(p[n - 1]) * 13 + lower(p[n / 2]) * 37;
+	unsigned h =
+		(unsigned)n * 7 + lower(p[0]) * 3 + lower(p[n - 1]) * 13 + lower(p[n / 2]) * 37;
 
 	return (h ^ (h >> 8)) & (N_CELLS - 1);
 }
@@ -108,6 +108,11 @@ struct slice field_id_name(enum field_id id)
 	return names[id];
 }
 
+static char *put(char *to, struct slice s)
+{
+	return s.n > 0 ? mempcpy(to, s.p, s.n) : to;
+}
+
 static void grow(struct fields *self, struct arena *arena)
 {
 	uint32_t size = self->size > 0 ? self->size * 2 : N_FIRST;
@@ -132,8 +137,7 @@ void fields_add(struct fields *self, struct arena *arena, struct slice name, str
 	fields_add_known(self, arena, field_id_find(name), name, value);
 }
 
-void fields_add_id(
-	struct fields *self, struct arena *arena, enum field_id id, struct slice value)
+void fields_add_id(struct fields *self, struct arena *arena, enum field_id id, struct slice value)
 {
 	ASSERT(id != FIELD_OTHER);
 	fields_add_known(self, arena, id, names[id], value);
@@ -206,7 +210,7 @@ struct slice fields_join(const struct fields *self, enum field_id id, struct are
 			continue;
 		if (to != text)
 			to = mempcpy(to, ", ", 2);
-		to = mempcpy(to, value.p, value.n);
+		to = put(to, value);
 	}
 	return slice_of(text, (size_t)(to - text));
 }
@@ -236,9 +240,9 @@ void fields_copy(struct fields *self, const struct fields *from, struct arena *a
 	text = arena_alloc_text(arena, size);
 	for (uint32_t i = 0; i < from->n; i++) {
 		const struct field *field = &from->items[i];
-		char *name = text, *value = mempcpy(name, field->name.p, field->name.n);
+		char *name = text, *value = put(name, field->name);
 
-		text = mempcpy(value, field->value.p, field->value.n);
+		text = put(value, field->value);
 		self->items[i] = (struct field){.name = slice_of(name, field->name.n),
 			.value = slice_of(value, field->value.n),
 			.id = field->id};

@@ -146,8 +146,8 @@ static bool take_chunk_end(struct h1_body *self, struct bytes *input)
 	return true;
 }
 
-static bool take_trailers(struct h1_body *self, struct bytes *input,
-	const struct h1_limits *limits, struct arena *arena, struct fields *trailers)
+static bool take_trailers(struct h1_body *self, struct bytes *input, const struct h1_limits *limits,
+	struct arena *arena, struct fields *trailers)
 {
 	/* One more than the limit, so that it is seen when it is passed. */
 	size_t n = MIN(bytes_size(input), (size_t)limits->max_head_size + 1);
@@ -164,8 +164,9 @@ static bool take_trailers(struct h1_body *self, struct bytes *input,
 	}
 	n = self->trailer_scan.size;
 	/* Most bodies have none. */
-	if (n > 2 && h1_parse_trailers(arena_copy(arena, slice_first(text, n)), limits, arena,
-			     trailers) != REASON_NONE) {
+	if (n > 2 &&
+		h1_parse_trailers(arena_copy(arena, slice_first(text, n)), limits, arena,
+			trailers) != REASON_NONE) {
 		body_set_state(self, H1_BODY_BROKEN);
 		return true;
 	}
@@ -188,8 +189,7 @@ static size_t move_data(struct h1_body *self, struct bytes *input, struct bytes 
 		return n;
 	self->remaining -= n;
 	if (self->remaining == 0)
-		body_set_state(
-			self, self->kind == BODY_LENGTH ? H1_BODY_DONE : H1_BODY_CHUNK_END);
+		body_set_state(self, self->kind == BODY_LENGTH ? H1_BODY_DONE : H1_BODY_CHUNK_END);
 	return n;
 }
 

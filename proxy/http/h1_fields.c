@@ -37,11 +37,11 @@ enum reason h1_parse_field_lines(struct slice lines, const struct h1_limits *lim
 }
 
 /* Names that mean nothing good in a trailer section and have no number. */
-static const char *const dropped_names[] = {"age", "expires", "pragma", "range", "status", "warning",
-	"x-http-method", "x-http-method-override", "x-method-override", "x-original-url",
+static const char *const dropped_names[] = {"age", "expires", "pragma", "range", "status",
+	"warning", "x-http-method", "x-http-method-override", "x-method-override", "x-original-url",
 	"x-real-ip", "x-rewrite-url"};
-static const char *const dropped_prefixes[] = {
-	"accept-", "access-control-", "content-", "if-", "pollux-", "proxy-", "sec-", "x-forwarded-"};
+static const char *const dropped_prefixes[] = {"accept-", "access-control-", "content-", "if-",
+	"pollux-", "proxy-", "sec-", "x-forwarded-"};
 
 /*
  * RFC 9110 section 6.5.1: fields for framing, routing, request modifiers, authentication, response

@@ -1,4 +1,5 @@
-/* Field lines of HTTP/1.1 heads and trailers (RFC 9112 section 5), and what they say about framing. */
+/* Field lines of HTTP/1.1 heads and trailers (RFC 9112 section 5), and what they say about framing.
+ */
 #ifndef PROXY_HTTP_H1_FIELDS_H
 #define PROXY_HTTP_H1_FIELDS_H
 

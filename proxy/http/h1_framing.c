@@ -81,16 +81,14 @@ enum reason h1_framing_read(
 				return reason;
 		} else if (field->id == FIELD_TRANSFER_ENCODING) {
 			if (coding != NULL)
-				return fail(
-					self, REASON_BAD_FRAMING, "repeated Transfer-Encoding");
+				return fail(self, REASON_BAD_FRAMING, "repeated Transfer-Encoding");
 			coding = field;
 		}
 	}
 	if (coding == NULL)
 		return REASON_NONE;
 	if (self->has_length)
-		return fail(
-			self, REASON_BAD_FRAMING, "both Transfer-Encoding and Content-Length");
+		return fail(self, REASON_BAD_FRAMING, "both Transfer-Encoding and Content-Length");
 	/* RFC 9112 section 6.1: framing by somebody who did not know the coding is faulty. */
 	if (version_minor == 0)
 		return fail(self, REASON_BAD_FRAMING, "Transfer-Encoding in HTTP/1.0");

@@ -4,7 +4,7 @@
 #include "proxy/http/h1_syntax.h"
 #include "proxy/http/ws_handshake.h"
 
-/* Where the line is read: *p moves on. */
+/* What is left of the head: p moves on. */
 struct cursor {
 	const char *p;
 	const char *end;
@@ -36,7 +36,7 @@ static enum reason read_target(struct cursor *at, struct slice *target)
 	return REASON_NONE;
 }
 
-/* "HTTP/" DIGIT "." DIGIT CRLF; the minor version may be missing where the major one is not ours. */
+/* "HTTP/" DIGIT "." DIGIT CRLF; a major version that is not ours may stand without a minor one. */
 static enum reason read_version(struct cursor *at, struct request_head *head)
 {
 	const char *p = at->p;
@@ -66,8 +66,7 @@ static void set_target(struct request_head *head, struct slice target)
 }
 
 /* scheme "://" authority path-abempty ["?" query]; the scheme's text ends before `rest`. */
-static enum reason split_absolute(
-	struct request_head *head, struct slice rest, struct arena *arena)
+static enum reason split_absolute(struct request_head *head, struct slice rest, struct arena *arena)
 {
 	const char *p = rest.p, *end = rest.p + rest.n;
 	struct slice target;
@@ -181,7 +180,10 @@ static enum reason read_fields(struct request_head *head)
 		reason = read_expect(head);
 	if (reason != REASON_NONE)
 		return reason;
-	head->body = framing.is_chunked ? BODY_CHUNKED : framing.has_length ? BODY_LENGTH : BODY_NONE;
+	if (framing.is_chunked)
+		head->body = BODY_CHUNKED;
+	else if (framing.has_length)
+		head->body = BODY_LENGTH;
 	head->content_length = framing.length;
 	head->wants_close = h1_framing_wants_close(&framing, head->version_minor);
 	/* RFC 9110 section 7.8: an upgrade in HTTP/1.0 is ignored; so is one to anything else. */
@@ -213,7 +215,7 @@ enum reason h1_parse_request(struct slice head_bytes, const struct h1_limits *li
 		return REASON_URI_TOO_LONG;
 	reason = split_target(head, target, arena);
 	if (reason == REASON_NONE)
-		reason = h1_parse_field_lines(slice_of(at.p, (size_t)(at.end - at.p)), limits,
-			arena, &head->fields);
+		reason = h1_parse_field_lines(
+			slice_of(at.p, (size_t)(at.end - at.p)), limits, arena, &head->fields);
 	return reason == REASON_NONE ? read_fields(head) : reason;
 }

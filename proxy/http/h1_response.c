@@ -41,8 +41,8 @@ static const char *read_framing(struct response_head *head, enum method method)
 		return framing.why;
 	if (head->status == 101 && head->version_minor == 0)
 		return "upgrade in HTTP/1.0";
-	head->is_upgrade = head->status == 101 ||
-		(method == METHOD_CONNECT && head->status / 100 == 2);
+	head->is_upgrade =
+		head->status == 101 || (method == METHOD_CONNECT && head->status / 100 == 2);
 	head->wants_close = h1_framing_wants_close(&framing, head->version_minor);
 	if (method == METHOD_HEAD || head->status == 304) {
 		head->has_content_length = framing.has_length;
@@ -75,8 +75,7 @@ enum reason h1_parse_response(struct slice head_bytes, const struct h1_limits *l
 		trouble = "invalid status line";
 	} else {
 		struct slice rest = slice_from(head_bytes, (size_t)(lines - head_bytes.p));
-		enum reason reason =
-			h1_parse_field_lines(rest, limits, arena, &head->fields);
+		enum reason reason = h1_parse_field_lines(rest, limits, arena, &head->fields);
 
 		if (reason == REASON_HEADER_TOO_LARGE)
 			trouble = "too many fields";

@@ -4,45 +4,40 @@
 
 #include "proxy/http/h1_head.h"
 
-#define T H1_TOKEN
-#define G H1_TARGET
-#define R H1_REG_NAME
-#define V H1_VALUE
-/* Rows of 16: what stands in most cells is named once. */
-#define NAME (T | G | R | V)
-#define MARK (T | G | V)
-#define SIGN (G | V)
+/* The classes that bytes are in together. */
+enum {
+	V = H1_VALUE,
+	S = V | H1_TARGET,   /* separators */
+	M = S | H1_TOKEN,    /* marks */
+	N = M | H1_REG_NAME, /* letters, digits and "-._~" */
+	X = V | H1_TOKEN     /* "#" */
+};
 
 const uint8_t h1_classes[256] = {
-	/* HTAB */
-	[0x09] = V,
-	/* SP  !     "     #  $     %     &     '     (     )     *     +     ,     -     .     / */
-	[0x20] = V,    MARK, SIGN, T | V, MARK, MARK, MARK, MARK, SIGN, SIGN, MARK, MARK, SIGN, NAME,
-	NAME,  SIGN,
+	/* control bytes, HTAB among them */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0, /* */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	/* SP ! " # $ % & ' ( ) * + , - . / */
+	V, M, S, X, M, M, M, M, S, S, M, M, S, N, N, S,
 	/* 0-9 : ; < = > ? */
-	[0x30] = NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, SIGN, SIGN, SIGN, SIGN,
-	SIGN,  SIGN,
+	N, N, N, N, N, N, N, N, N, N, S, S, S, S, S, S,
 	/* @ A-O */
-	[0x40] = SIGN, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME,
-	NAME,  NAME,
+	S, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
 	/* P-Z [ \ ] ^ _ */
-	[0x50] = NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, SIGN, SIGN, SIGN,
-	MARK,  NAME,
+	N, N, N, N, N, N, N, N, N, N, N, S, S, S, M, N,
 	/* ` a-o */
-	[0x60] = MARK, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME,
-	NAME,  NAME,
+	M, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N,
 	/* p-z { | } ~ DEL */
-	[0x70] = NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, NAME, SIGN, MARK, SIGN,
-	NAME,  0,
+	N, N, N, N, N, N, N, N, N, N, N, S, M, S, N, 0,
 	/* obs-text */
-	[0x80] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0x90] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0xa0] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0xb0] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0xc0] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0xd0] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0xe0] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
-	[0xf0] = V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
+	V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, /* */
 };
 
 bool h1_is_token(struct slice s)
@@ -85,10 +80,11 @@ static bool is_port(struct slice s)
 
 bool h1_is_authority(struct slice s)
 {
-	const char *end = s.p + s.n, *host_end;
+	const char *end, *host_end;
 
 	if (s.n == 0)
 		return false;
+	end = s.p + s.n;
 	if (s.p[0] == '[') {
 		size_t close = slice_find(s, ']');
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/memory.h"
-#include "proxy/http/h1_head.h"
+#include "proxy/http/h1_syntax.h"
 
 /* "18446744073709551615" */
 #define MAX_DECIMAL 20
@@ -12,8 +12,10 @@
 
 static char *put(char *to, struct slice s)
 {
+	if (s.n == 0)
+		return to;
 	/* Whatever let a line end or a NUL through before: it stops here. */
-	ASSERT(h1_is_field_value(s));
+	ASSERT(h1_span_value(s.p, s.p + s.n) == s.p + s.n);
 	return mempcpy(to, s.p, s.n);
 }
 
@@ -54,8 +56,7 @@ static size_t fields_size(const struct fields *fields)
 	return size;
 }
 
-static char *put_framing(
-	char *to, enum body_kind body, bool has_length, uint64_t length)
+static char *put_framing(char *to, enum body_kind body, bool has_length, uint64_t length)
 {
 	if (body == BODY_CHUNKED)
 		return PUT_TEXT(to, "Transfer-Encoding: chunked\r\n");
@@ -135,8 +136,8 @@ void h1_write_response_head(struct bytes *out, const struct response_head *head,
 	enum body_kind body, bool has_content_length, uint64_t content_length,
 	enum h1_connection connection)
 {
-	struct slice reason = head->reason.n > 0 ? head->reason
-						  : slice_from_string(status_reason(head->status));
+	struct slice reason =
+		head->reason.n > 0 ? head->reason : slice_from_string(status_reason(head->status));
 	size_t size = OVERHEAD + reason.n + fields_size(&head->fields);
 	const struct field *offer =
 		head->status == 426 ? fields_find(&head->fields, FIELD_UPGRADE) : NULL;

@@ -63,8 +63,8 @@ static const char *const phrases_4xx[] = {"Bad Request", "Unauthorized", "Paymen
 	"Range Not Satisfiable", "Expectation Failed", "", "", "", "Misdirected Request",
 	"Unprocessable Content", "Locked", "Failed Dependency", "Too Early", "Upgrade Required", "",
 	"Precondition Required", "Too Many Requests", "", "Request Header Fields Too Large"};
-static const char *const phrases_5xx[] = {"Internal Server Error", "Not Implemented",
-	"Bad Gateway", "Service Unavailable", "Gateway Timeout", "HTTP Version Not Supported",
+static const char *const phrases_5xx[] = {"Internal Server Error", "Not Implemented", "Bad Gateway",
+	"Service Unavailable", "Gateway Timeout", "HTTP Version Not Supported",
 	"Variant Also Negotiates", "Insufficient Storage", "Loop Detected", "", "",
 	"Network Authentication Required"};
 
