@@ -1,0 +1,272 @@
+// make bench: what Pollux, nginx and HAProxy, and a relay that does nothing, spend on the same work.
+//
+// CPU time of the server's processes for each unit of work, and their memory for each idle WebSocket. Every
+// round starts all servers anew and measures them one after another on each workload, in an order that turns
+// from round to round; a ratio is made of two figures of the same round. A run with an error has no figure.
+
+import { execFileSync } from "node:child_process";
+import { accessSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { cpuMicroseconds, memoryKilobytes } from "./procfs.mjs";
+import { Load, findProgram, freePort, pinPrograms, startOrigin, stop, stopAll } from "./programs.mjs";
+import { servers } from "./servers.mjs";
+import { median, medianInterval } from "./statistics.mjs";
+
+const workloads = [
+	{ name: "get", title: "GET, 2 bytes", path: "/small", mode: "get", load: ["--connections", 64, "--length", 2], units: 40000 },
+	{ name: "get-100k", title: "GET, 100 KB", path: "/bytes/100000", mode: "get", load: ["--connections", 64, "--length", 100000], units: 6000 },
+	{ name: "echo", title: "WebSocket echo, 64 B", path: "/ws/echo", mode: "echo", load: ["--connections", 64], units: 40000 },
+	{ name: "echo-tls", title: "the same over TLS", path: "/ws/echo", mode: "echo", load: ["--connections", 64], units: 30000, secure: true },
+	{ name: "handshake", title: "TLS handshake and GET", path: "/small", mode: "handshake", load: ["--connections", 8, "--length", 2], units: 1000, secure: true },
+	{ name: "idle", title: "idle WebSocket", path: "/ws/echo", mode: "idle", load: ["--connections", 32], units: 4000, memory: true },
+	{ name: "idle-tls", title: "idle WebSocket over TLS", path: "/ws/echo", mode: "idle", load: ["--connections", 32], units: 4000, memory: true, secure: true },
+];
+const idleWarmUp = 2000;
+
+const usage = `usage: bench.mjs [--build DIR] [--pollux FILE] [--rounds N] [--only WORKLOAD,…] [--servers NAME,…]
+                 [--scale X] [--no-pin] [--json FILE]
+
+  --build    where the programs were built (.)
+  --pollux   the binary to measure (pollux in the build)
+  --rounds   interleaved rounds (10)
+  --only     ${workloads.map((each) => each.name).join(", ")}
+  --servers  ${servers.map((each) => each.name).join(", ")}
+  --scale    that many times the units of a run (1)
+  --no-pin   let the kernel choose the CPUs
+  --json     every figure of every round, into FILE`;
+
+function readOptions() {
+	try {
+		const { values } = parseArgs({
+			options: {
+				build: { type: "string", default: "." },
+				pollux: { type: "string" },
+				rounds: { type: "string", default: "10" },
+				only: { type: "string" },
+				servers: { type: "string" },
+				scale: { type: "string", default: "1" },
+				"no-pin": { type: "boolean", default: false },
+				json: { type: "string" },
+				help: { type: "boolean", default: false },
+			},
+		});
+		if (!values.help)
+			return values;
+	} catch (error) {
+		console.error(error.message);
+	}
+	console.error(usage);
+	process.exit(2);
+}
+
+function chosen(list, names) {
+	if (!names)
+		return list;
+	const wanted = names.toLowerCase().split(",");
+	return list.filter((each) => wanted.includes(each.name.toLowerCase()));
+}
+
+// Those of the servers that are there, with their files.
+function installed(options) {
+	const found = [];
+	for (const server of chosen(servers, options.servers)) {
+		const file = server.find(options);
+		try {
+			accessSync(file ?? "");
+			found.push({ ...server, file });
+		} catch {
+			console.error(`${server.name} is not installed${file ? ` (${file})` : ""}: left out`);
+		}
+	}
+	return found;
+}
+
+function makeCertificate(folder) {
+	const pem = join(folder, "site.pem");
+	const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+	const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+		"-subj", "/CN=localhost", "-keyout", key, "-out", certificate];
+	execFileSync("openssl", args, { stdio: "ignore" });
+	writeFileSync(pem, readFileSync(certificate) + readFileSync(key), { mode: 0o600 });
+	return pem;
+}
+
+async function newSetting(context, server) {
+	const folder = mkdtempSync(join(context.folder, `${server.name}-`));
+	return { folder, pem: context.pem, origin: context.originPort, plain: await freePort(), tls: await freePort() };
+}
+
+function loadArguments(workload, setting) {
+	const url = workload.secure ? `https://127.0.0.1:${setting.tls}` : `http://127.0.0.1:${setting.plain}`;
+	return [workload.mode, url + workload.path, ...workload.load.map(String)];
+}
+
+function check(result, units) {
+	if (result.errors || result.units !== units)
+		throw new Error(`${result.errors} errors in ${result.units} of ${units} units: ${result.error}`);
+}
+
+// CPU microseconds for each unit; connections are open and warm before the clock starts.
+async function measureCpu(context, workload, server, child, setting) {
+	const units = Math.round(workload.units * context.scale);
+	const load = new Load(context.load, loadArguments(workload, setting));
+	try {
+		const warmUp = Math.max(200, Math.round(units / 10));
+		check(await load.run(warmUp), warmUp);
+		const before = cpuMicroseconds(child.pid);
+		const result = await load.run(units);
+		const used = cpuMicroseconds(child.pid) - before;
+		check(result, units);
+		return { value: used / units, perSecond: units / (result.elapsed_us / 1e6), reconnects: result.reconnects };
+	} finally {
+		await load.end();
+	}
+}
+
+// Kilobytes for each WebSocket after the first few thousand, which have made the allocator take what it takes anyway.
+async function measureMemory(context, workload, server, child, setting) {
+	const units = Math.round(workload.units * context.scale);
+	const load = new Load(context.load, loadArguments(workload, setting));
+	try {
+		check(await load.run(idleWarmUp), idleWarmUp);
+		const before = memoryKilobytes(child.pid);
+		check(await load.run(units), units);
+		const used = memoryKilobytes(child.pid) - before;
+		check(await load.run(0), 0); // nobody was lost meanwhile
+		return { value: used / units };
+	} finally {
+		await load.end();
+	}
+}
+
+async function measure(context, workload, server) {
+	const setting = await newSetting(context, server);
+	const child = await server.start(server.file, setting, workload.secure);
+	try {
+		const how = workload.memory ? measureMemory : measureCpu;
+		return await how(context, workload, server, child, setting);
+	} finally {
+		await stop(child);
+		rmSync(setting.folder, { recursive: true, force: true });
+	}
+}
+
+// results[workload][server] = one entry a round; null for a run with errors.
+async function runRounds(context, rounds, work, tested) {
+	const results = Object.fromEntries(work.map((each) => [each.name, Object.fromEntries(tested.map((s) => [s.name, []]))]));
+	for (let round = 0; round < rounds; round++) {
+		for (const [index, workload] of work.entries()) {
+			for (let i = 0; i < tested.length; i++) {
+				const server = tested[(i + round + index) % tested.length];
+				let figure = null;
+				try {
+					figure = await measure(context, workload, server);
+				} catch (error) {
+					console.error(`${workload.name}, ${server.name}, round ${round + 1}: ${error.message}`);
+				}
+				results[workload.name][server.name].push(figure);
+			}
+		}
+		console.error(`round ${round + 1} of ${rounds} done`);
+	}
+	return results;
+}
+
+// The median of a server's figures; null unless every round has one.
+function medianOf(figures) {
+	return figures?.length && figures.every(Boolean) ? median(figures.map((each) => each.value)) : null;
+}
+
+function ratio(ours, theirs) {
+	if (medianOf(ours) === null || medianOf(theirs) === null)
+		return null;
+	const ratios = ours.map((each, round) => each.value / theirs[round].value);
+	const [low, high] = medianInterval(ratios);
+	return { median: median(ratios), low, high };
+}
+
+function summarise(work, results) {
+	return work.map((workload) => {
+		const figures = results[workload.name];
+		const medians = Object.fromEntries(Object.entries(figures).map(([name, each]) => [name, medianOf(each)]));
+		const peers = ["nginx", "HAProxy"].filter((name) => typeof medians[name] === "number");
+		const best = peers.sort((a, b) => medians[a] - medians[b])[0] ?? null;
+		return {
+			workload: workload.name,
+			title: workload.title,
+			unit: workload.memory ? "KB" : "µs",
+			medians,
+			best,
+			toBest: best ? ratio(figures.Pollux, figures[best]) : null,
+			toFloor: ratio(figures.Pollux, figures.floor),
+		};
+	});
+}
+
+function showNumber(value) {
+	if (value === undefined)
+		return "–";
+	return value === null ? "errors" : value.toPrecision(value < 1 ? 2 : value < 100 ? 3 : 4);
+}
+
+function showRatio(value) {
+	return value ? `${value.median.toFixed(2)} (${value.low.toFixed(2)}–${value.high.toFixed(2)})` : "–";
+}
+
+function printTable(summary, tested, rounds) {
+	const names = tested.map((each) => each.name);
+	const head = ["per unit", "", ...names, "Pollux to the best peer", "Pollux to the floor"];
+	const rows = summary.map((row) => [
+		row.title, row.unit, ...names.map((name) => showNumber(row.medians[name])),
+		row.toBest ? `${showRatio(row.toBest)} ${row.best}` : "–", showRatio(row.toFloor),
+	]);
+	const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column].length)));
+	const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`;
+	console.log(line(head));
+	console.log(line(widths.map((width) => "-".repeat(width))));
+	for (const row of rows)
+		console.log(line(row));
+	console.log(`\nMedians of ${rounds} rounds; ratios: median of the rounds' ratios and its 95 % interval. µs: CPU time of`);
+	console.log("all processes of the server. KB: its memory (PSS) for one more connection. The floor copies bytes and");
+	console.log("opens a connection to the origin for each of the client's.");
+}
+
+async function main() {
+	const options = readOptions();
+	const rounds = Number(options.rounds);
+	const work = chosen(workloads, options.only);
+	const tested = installed(options);
+	if (!(rounds >= 1) || work.length === 0 || tested.length === 0) {
+		console.error(usage);
+		return 2;
+	}
+	const pins = options["no-pin"] ? null : pinPrograms();
+	const folder = mkdtempSync(join(tmpdir(), "pollux-bench-"));
+	process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+	try {
+		const context = {
+			folder,
+			pem: makeCertificate(folder),
+			load: join(options.build, "bench/load"),
+			originPort: await freePort(),
+			scale: Number(options.scale),
+		};
+		await startOrigin(join(options.build, "bench/origin"), context.originPort, new URL("demo", import.meta.url).pathname);
+		const results = await runRounds(context, rounds, work, tested);
+		const summary = summarise(work, results);
+		printTable(summary, tested, rounds);
+		if (options.json)
+			writeFileSync(options.json, `${JSON.stringify({ rounds, pins, cpu: cpus()[0]?.model, summary, results }, null, 1)}\n`);
+		return summary.some((row) => Object.values(row.medians).includes(null)) ? 1 : 0;
+	} finally {
+		await stopAll();
+	}
+}
+
+for (const signal of ["SIGINT", "SIGTERM"])
+	process.on(signal, () => process.exit(130));
+
+process.exitCode = await main();

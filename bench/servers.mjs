@@ -1,0 +1,148 @@
+// The servers under test, each with the configuration that makes it do the same work: one worker, HTTP/1.1
+// and WebSockets passed to one origin, connections to the origin kept alive, no access log, one P-256
+// certificate. Nothing that costs is switched on for the others that is on for Pollux: it writes Via and
+// X-Forwarded-*, they write none.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { findProgram, startServer } from "./programs.mjs";
+
+const descriptors = 20000;
+
+function nginxConfiguration({ folder, origin, plain, tls, pem }) {
+	return `
+${process.getuid() === 0 ? "user root;" : ""}
+worker_processes 1;
+daemon off;
+pid ${folder}/nginx.pid;
+error_log ${folder}/nginx.log error;
+events { worker_connections ${descriptors}; }
+http {
+	access_log off;
+	client_body_temp_path ${folder}/nginx-body;
+	proxy_temp_path ${folder}/nginx-proxy;
+	fastcgi_temp_path ${folder}/nginx-fastcgi;
+	uwsgi_temp_path ${folder}/nginx-uwsgi;
+	scgi_temp_path ${folder}/nginx-scgi;
+	keepalive_timeout 1h;
+	keepalive_requests 1000000000;
+	upstream app {
+		server 127.0.0.1:${origin};
+		keepalive 128;
+		keepalive_requests 1000000000;
+		keepalive_timeout 1h;
+	}
+	map $http_upgrade $connection_field { default upgrade; "" ""; }
+	server {
+		listen 127.0.0.1:${plain} backlog=4096;
+		listen 127.0.0.1:${tls} ssl backlog=4096;
+		ssl_certificate ${pem};
+		ssl_certificate_key ${pem};
+		ssl_protocols TLSv1.2 TLSv1.3;
+		location / {
+			proxy_pass http://app;
+			proxy_http_version 1.1;
+			proxy_set_header Host $host;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Connection $connection_field;
+			proxy_read_timeout 1h;
+			proxy_send_timeout 1h;
+			proxy_max_temp_file_size 0;
+		}
+	}
+}
+`;
+}
+
+function haproxyConfiguration({ origin, plain, tls, pem }) {
+	return `
+global
+	maxconn ${Math.floor(descriptors / 2) - 100}
+	nbthread 1
+	ssl-default-bind-options ssl-min-ver TLSv1.2
+defaults
+	mode http
+	option http-keep-alive
+	timeout connect 5s
+	timeout client 1h
+	timeout server 1h
+	timeout tunnel 1h
+	timeout http-keep-alive 1h
+frontend in
+	bind 127.0.0.1:${plain} backlog 4096
+	bind 127.0.0.1:${tls} ssl crt ${pem} backlog 4096
+	default_backend app
+backend app
+	http-reuse always
+	server origin 127.0.0.1:${origin}
+`;
+}
+
+function polluxConfiguration({ origin, plain, tls, pem }) {
+	return `
+access_log = "off"
+drain = "0s"
+listen "127.0.0.1:${plain}" {
+	idle_timeout = "1h"
+}
+listen "127.0.0.1:${tls}" {
+	certificates = {"${pem}"}
+	idle_timeout = "1h"
+}
+backend "app" {
+	servers = {"127.0.0.1:${origin}"}
+	idle_timeout = "1h"
+}
+route "/" {
+	backend = "app"
+}
+`;
+}
+
+function write(setting, name, text) {
+	const path = join(setting.folder, name);
+	writeFileSync(path, text);
+	return path;
+}
+
+// The relay has one port, the one that is to be measured.
+const relay = {
+	name: "floor",
+	find: ({ build }) => join(build, "bench/relay"),
+	start(file, setting, secure) {
+		const port = secure ? setting.tls : setting.plain;
+		const args = ["--listen", `127.0.0.1:${port}`, "--backend", `127.0.0.1:${setting.origin}`];
+		return startServer(file, secure ? [...args, "--pem", setting.pem] : args, [port]);
+	},
+};
+
+const pollux = {
+	name: "Pollux",
+	find: ({ build, pollux: file }) => file ?? join(build, "pollux"),
+	start(file, setting) {
+		const path = write(setting, "pollux.conf", polluxConfiguration(setting));
+		return startServer(file, ["-c", path], [setting.plain, setting.tls]);
+	},
+};
+
+const nginx = {
+	name: "nginx",
+	find: () => findProgram("nginx"),
+	start(file, setting) {
+		const path = write(setting, "nginx.conf", nginxConfiguration(setting));
+		const args = ["-p", setting.folder, "-e", join(setting.folder, "nginx.log"), "-c", path];
+		return startServer(file, args, [setting.plain, setting.tls]);
+	},
+};
+
+const haproxy = {
+	name: "HAProxy",
+	find: () => findProgram("haproxy"),
+	start(file, setting) {
+		const path = write(setting, "haproxy.conf", haproxyConfiguration(setting));
+		return startServer(file, ["-db", "-q", "-f", path], [setting.plain, setting.tls]);
+	},
+};
+
+export const servers = [pollux, nginx, haproxy, relay];
