@@ -1,6 +1,6 @@
 /*
- * HTTP/1.1 body framing (RFC 9112 sections 6 and 7): finds the data in received bytes. Pure. The bytes are re-framed by the writing
- * side, never copied through with their framing.
+ * HTTP/1.1 body framing (RFC 9112 sections 6 and 7): finds the data in received bytes. Pure. The
+ * bytes are re-framed by the writing side, never copied through with their framing.
  */
 #ifndef PROXY_HTTP_H1_BODY_H
 #define PROXY_HTTP_H1_BODY_H
@@ -10,7 +10,7 @@
 #include "proxy/http/message.h"
 
 enum h1_body_state {
-	H1_BODY_DATA,	   /* `remaining` bytes of data come next (BODY_CLOSE: unknown many) */
+	H1_BODY_DATA,	    /* `remaining` bytes of data come next (BODY_CLOSE: unknown many) */
 	H1_BODY_CHUNK_SIZE, /* a chunk-size line */
 	H1_BODY_CHUNK_END,  /* the CRLF after a chunk's data */
 	H1_BODY_TRAILERS,
@@ -33,12 +33,15 @@ struct h1_body {
 void h1_body_start(struct h1_body *self, enum body_kind kind, uint64_t content_length);
 
 /*
- * Moves data from `input` to `out`, at most `room` bytes, and consumes framing. Stops when room is used up, input runs out, or the
- * body is done or broken (REASON_BAD_BODY; chunk sizes over 16 digits, signs, bare LF, extensions over their cap, missing CRLF).
- * Trailers are parsed into `trailers` (arena). Returns the number of data bytes moved.
+ * Moves data from `input` to `out`, at most `room` bytes, and consumes framing, which needs no
+ * room. Stops when room is used up, input runs out, or the body is done or broken (REASON_BAD_BODY,
+ * or for a backend REASON_BACKEND_PROTOCOL). Broken are: chunk sizes of more than 16 digits or
+ * above 2^63 - 1, anything but a ";" after them, chunk-size lines over 256 bytes, extensions over
+ * 4096 bytes in all, control bytes in extensions, bare LF, a missing CRLF, trailers over the limits
+ * of a head. Trailers are parsed into `trailers` (arena). Returns the number of data bytes moved.
  */
-size_t h1_body_decode(struct h1_body *self, struct bytes *input, struct bytes *out, size_t room, const struct h1_limits *limits,
-	struct arena *arena, struct fields *trailers);
+size_t h1_body_decode(struct h1_body *self, struct bytes *input, struct bytes *out, size_t room,
+	const struct h1_limits *limits, struct arena *arena, struct fields *trailers);
 
 /* The peer ended its side: done for BODY_CLOSE, broken otherwise (unless done). */
 void h1_body_end_of_input(struct h1_body *self);

@@ -1,6 +1,6 @@
 /*
- * Protocol-neutral heads of a request and a response (RFC 9110). What HTTP/1.1 and HTTP/2 codecs parse into and write from. All
- * slices live in one arena.
+ * Protocol-neutral heads of a request and a response (RFC 9110). What HTTP/1.1 and HTTP/2 codecs
+ * parse into and write from. All slices live in one arena.
  */
 #ifndef PROXY_HTTP_MESSAGE_H
 #define PROXY_HTTP_MESSAGE_H
@@ -44,11 +44,12 @@ const char *body_kind_name(enum body_kind kind);
 struct request_head {
 	enum method method;
 	struct slice method_name;
-	/* Origin form: starts with "/", or is "*" (OPTIONS). Path and query are parts of target, undecoded. */
+	/* Starts with "/", or is "*" (OPTIONS). Path and query are parts of it, undecoded. */
 	struct slice target;
 	struct slice path;
-	struct slice query;	/* without "?"; has_query tells an empty one from none */
-	struct slice authority; /* from Host, or from an absolute-form target, which wins; empty only in HTTP/1.0 */
+	struct slice query; /* without "?"; has_query tells an empty one from none */
+	/* From Host, or from an absolute-form target, which wins; empty only in HTTP/1.0. */
+	struct slice authority;
 	bool has_query;
 	uint8_t version_minor; /* HTTP/1.x as received; 1 for HTTP/2 too */
 	bool is_http2;
@@ -57,8 +58,9 @@ struct request_head {
 	bool is_websocket;    /* a fully valid RFC 6455 (or 8441) handshake request */
 	bool wants_websocket; /* asks for the upgrade, valid or not */
 	/*
-	 * Why wants_websocket is not is_websocket: REASON_BAD_WEBSOCKET or REASON_WEBSOCKET_VERSION;
-	 * else REASON_NONE. For a route without WebSockets the request is an ordinary one.
+	 * Why wants_websocket is not is_websocket: REASON_BAD_WEBSOCKET or
+	 * REASON_WEBSOCKET_VERSION; else REASON_NONE. For a route without WebSockets the request is
+	 * an ordinary one.
 	 */
 	enum reason websocket_reason;
 	enum body_kind body;
@@ -72,7 +74,7 @@ struct response_head {
 	uint8_t version_minor;
 	bool wants_close;
 	enum body_kind body; /* BODY_NONE also for HEAD, 1xx, 204, 304 */
-	/* BODY_LENGTH; also set (has_content_length) where the field stands without a body: HEAD and 304. */
+	/* Of BODY_LENGTH; with has_content_length also where there is no body: HEAD and 304. */
 	uint64_t content_length;
 	bool has_content_length;
 	bool is_upgrade; /* 101, or 2xx to CONNECT: bytes of a tunnel follow */

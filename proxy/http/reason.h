@@ -1,6 +1,7 @@
 /*
- * Why an exchange ended other than by success. Set once, nearest to the cause; ends in the access log. Each has a short name for
- * the log, and the status that a client gets when no response has begun.
+ * Why an exchange ended other than by success. Set once, nearest to the cause; ends in the access
+ * log. Each has a short name for the log, and the status that a client gets when no response has
+ * begun.
  */
 #ifndef PROXY_HTTP_REASON_H
 #define PROXY_HTTP_REASON_H
