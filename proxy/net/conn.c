@@ -184,6 +184,8 @@ static void destroy(void *arg)
 {
 	struct conn *self = arg;
 
+	if (self->is_tls)
+		conn_tls_free(self);
 	n_live--;
 	free(self);
 }
@@ -374,6 +376,20 @@ static void finish_connect(struct conn *self)
 	go_on_starting(self);
 }
 
+void conn_begin_tls(struct conn *self, const struct conn_ops *ops, bool speaks_first)
+{
+	self->ops = ops;
+	self->is_tls = true;
+	/* The one way back: a conn that was open as plain. */
+	if (self->state != CONN_OPEN)
+		return;
+	self->state = CONN_HANDSHAKING;
+	if (speaks_first)
+		post(self, DUE_RECV);
+	else
+		arm_read(self);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *self = arg;
@@ -416,7 +432,10 @@ static void on_notice(void *arg)
 	if ((due & DUE_OPEN) && !tell(self, self->owner->on_open))
 		return;
 	if ((due & DUE_RECV) && wants_read(self)) {
-		read_input(self);
+		if (self->state == CONN_HANDSHAKING)
+			go_on_starting(self);
+		else
+			read_input(self);
 		if (self->state == CONN_CLOSED)
 			return;
 	}
@@ -539,6 +558,8 @@ void conn_rest(struct conn *self)
 {
 	bytes_compact(&self->input);
 	bytes_compact(&self->output);
+	if (self->is_tls)
+		conn_tls_rest(self);
 }
 
 /* Facts. */
@@ -569,6 +590,8 @@ const char *conn_loss_text(const struct conn *self)
 		return "";
 	if (self->error != 0)
 		return strerror(self->error);
+	if (self->is_tls)
+		return conn_tls_loss_text(self);
 	return conn_loss_name((enum conn_loss)self->loss);
 }
 

@@ -132,6 +132,8 @@ struct slice conn_tls_alpn(const struct conn *self);
 struct slice conn_tls_server_name(const struct conn *self);
 const char *conn_tls_version(const struct conn *self);
 const char *conn_tls_cipher(const struct conn *self);
+/* The handshake was shortened by a ticket. */
+bool conn_tls_is_resumed(const struct conn *self);
 /* Subject of the verified client certificate, "" if none. Caller frees nothing: buffer of the given
  * size. */
 bool conn_tls_client_subject(const struct conn *self, char *buf, size_t n);

@@ -121,8 +121,12 @@ struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, enu
 /* sendmsg over the queue's segments; drains what left. */
 enum conn_io conn_send_bytes(struct conn *self, struct bytes *bytes);
 
-/* In conn_tls.c, for facts. */
+/* Takes the operations and begins the handshake, at once or when connected. */
+void conn_begin_tls(struct conn *self, const struct conn_ops *ops, bool speaks_first);
+
+/* In conn_tls.c, for a conn that is_tls. */
 const char *conn_tls_loss_text(const struct conn *self);
 void conn_tls_rest(struct conn *self);
+void conn_tls_free(struct conn *self);
 
 #endif

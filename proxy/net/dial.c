@@ -33,6 +33,8 @@ struct dial {
 	bool is_over;
 };
 
+/* Where the next dial of several addresses starts. */
+static unsigned turn;
 
 static void on_notice(void *arg);
 
@@ -50,7 +52,7 @@ static void finish(struct dial *self)
 	self->is_over = true;
 	notice_cancel(self->loop, &self->notice);
 	if (self->query != NULL)
-		self->query = NULL;
+		resolve_cancel(self->query);
 	self->query = NULL;
 	if (self->conn != NULL)
 		conn_close(self->conn);
@@ -146,6 +148,13 @@ static int start_connect(struct dial *self, const struct sockaddr_storage *addre
 	return -1;
 }
 
+static const char *server_name(const struct dial *self)
+{
+	const char *name = self->target.server_name;
+
+	return name != NULL && name[0] != '\0' ? name : self->target.address->host;
+}
+
 static void try_next(struct dial *self)
 {
 	while (self->n_tried < self->n_addresses) {
@@ -156,6 +165,9 @@ static void try_next(struct dial *self)
 
 		if (fd >= 0) {
 			self->conn = conn_new_connecting(self->loop, fd);
+			if (self->target.tls != NULL)
+				conn_start_tls_client(
+					self->conn, self->target.tls, server_name(self));
 			conn_set_owner(self->conn, &conn_owner, self);
 			return;
 		}
@@ -166,6 +178,25 @@ static void try_next(struct dial *self)
 			strerror(errno));
 	}
 	fail(self, CONN_LOSS_CONNECT);
+}
+
+static void on_answer(
+	void *arg, const struct sockaddr_storage *addresses, size_t n, const char *why)
+{
+	struct dial *self = arg;
+
+	self->query = NULL;
+	if (n == 0) {
+		(void)snprintf(
+			self->why, sizeof(self->why), "%s: %s", self->target.address->host, why);
+		fail(self, CONN_LOSS_CONNECT);
+		return;
+	}
+	self->n_addresses = MIN(n, (size_t)MAX_ADDRESSES);
+	self->addresses = memory_alloc(self->n_addresses * sizeof(*addresses));
+	memcpy(self->addresses, addresses, self->n_addresses * sizeof(*addresses));
+	self->first = turn++ % self->n_addresses;
+	try_next(self);
 }
 
 static void on_notice(void *arg)
@@ -185,6 +216,11 @@ struct dial *dial_start(struct loop *loop, struct resolver *resolver,
 	self->owner = owner;
 	self->arg = arg;
 	notice_init(&self->notice, on_notice, self);
+	if (target->address->kind == CONF_ADDRESS_NAME) {
+		self->query = resolve_start(
+			resolver, target->address->host, target->address->port, on_answer, self);
+		return self;
+	}
 	self->addresses = memory_alloc_zeroed(sizeof(*self->addresses));
 	/* An address that does not fit fails like one that cannot be reached, from the loop. */
 	if (conf_address_to_sockaddr(target->address, &self->addresses[0], &length))
