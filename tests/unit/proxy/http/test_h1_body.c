@@ -254,6 +254,7 @@ static void extensions_are_dropped(void **state)
 	DONE("3;a=b\r\nabc\r\n0;last\r\n\r\n", "abc");
 	DONE("3 ; a=\"x;y\"\r\nabc\r\n0\r\n\r\n", "abc");
 	DONE("3;\r\nabc\r\n0\r\n\r\n", "abc");
+	BROKEN("3;a\nabc\r\n0\r\n\r\n");
 	BROKEN("3;a\nb\r\nabc\r\n0\r\n\r\n");
 	BROKEN("3;a\n\r\nabc\r\n0\r\n\r\n");
 	BROKEN("3;a\rb\r\nabc\r\n0\r\n\r\n");

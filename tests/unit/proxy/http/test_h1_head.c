@@ -137,6 +137,27 @@ static void bare_line_feeds_are_refused(void **state)
 	assert_reason(PARSE("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), REASON_BAD_REQUEST);
 }
 
+/* As soon as they are seen, and by the parser too. */
+static void bare_line_feeds_are_refused_early(void **state)
+{
+	struct h1_head_scan scan = {0};
+
+	(void)state;
+	assert_int_equal(
+		h1_head_scan_continue(&scan, SLICE("GET / HTTP/1.1\r\nHost: a\n"), &limits, true),
+		H1_SCAN_REFUSED);
+	assert_int_equal(scan.reason, REASON_BAD_REQUEST);
+	scan = (struct h1_head_scan){0};
+	assert_int_equal(h1_head_scan_continue(&scan, SLICE("HTTP/1.1 200 OK\n"), &limits, false),
+		H1_SCAN_REFUSED);
+	assert_reason(h1_parse_request(
+			      SLICE("GET / HTTP/1.1\n\nHost: a\r\n\r\n"), &limits, &arena, &head),
+		REASON_BAD_REQUEST);
+	assert_reason(
+		h1_parse_request(SLICE("GET / HTTP/1.1 \nHost: a\r\n\r\n"), &limits, &arena, &head),
+		REASON_BAD_REQUEST);
+}
+
 static void bare_carriage_returns_are_refused(void **state)
 {
 	(void)state;
@@ -637,6 +658,7 @@ int main(void)
 		cmocka_unit_test(the_end_is_found_however_the_bytes_come),
 		cmocka_unit_test(one_empty_line_may_come_first),
 		cmocka_unit_test(bare_line_feeds_are_refused),
+		cmocka_unit_test(bare_line_feeds_are_refused_early),
 		cmocka_unit_test(bare_carriage_returns_are_refused),
 		cmocka_unit_test(something_else_than_http_is_refused_at_its_first_byte),
 		cmocka_unit_test(control_bytes_in_values_are_refused),
