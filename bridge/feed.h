@@ -28,6 +28,7 @@ struct feed;
 struct feed_acceptance {
 	struct slice protocol;	     /* the chosen subprotocol; empty: none */
 	const struct fields *fields; /* of its answer: the Set-Cookie fields are passed on */
+	const char *server_name;     /* for the log */
 };
 
 /* Why there is no session; valid during on_refused. */
@@ -35,6 +36,7 @@ struct feed_refusal {
 	enum reason reason;	     /* not NONE: no answer that could be passed on */
 	unsigned status;	     /* the backend's, or the reason's */
 	const struct fields *fields; /* the backend's; NULL with a reason */
+	const char *server_name;     /* for the log; NULL: none was reached */
 	struct slice body;	     /* complete */
 };
 
