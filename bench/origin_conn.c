@@ -13,6 +13,7 @@ enum {
 	READ_SIZE = 256 * 1024,
 	FILLER_SIZE = 26 * 8192,
 	BACKLOG_LIMIT = 256 * 1024, /* beyond it the peer is not read until it has read us */
+	LINGER_US = 2 * 1000 * 1000,
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -48,7 +49,24 @@ static void conn_arm(struct event *event, bool *armed, bool wanted)
 	ASSERT(!failed);
 }
 
-/* Writes as much as the socket takes. False when the connection was closed for it. */
+static void conn_on_linger_over(struct conn *c, void *arg)
+{
+	(void)arg;
+	conn_close(c);
+}
+
+static void conn_linger(struct conn *c)
+{
+	if (c->lingering)
+		return;
+	c->lingering = true;
+	conn_arm(&c->writable, &c->writing, false);
+	conn_arm(&c->readable, &c->reading, true);
+	conn_set_timer(c, LINGER_US, conn_on_linger_over, NULL);
+	(void)shutdown(c->fd, SHUT_WR);
+}
+
+/* Writes as much as the socket takes. False when the connection is done with. */
 static bool conn_flush(struct conn *c)
 {
 	while (buffer_length(&c->out) > 0 || c->filler_left > 0) {
@@ -76,7 +94,7 @@ static bool conn_flush(struct conn *c)
 	}
 	bool blocked = conn_backlog(c) > 0;
 	if (!blocked && c->finishing) {
-		conn_close(c);
+		conn_linger(c);
 		return false;
 	}
 	conn_arm(&c->writable, &c->writing, blocked);
@@ -129,6 +147,8 @@ static void conn_on_readable(evutil_socket_t fd, short what, void *arg)
 		conn_close(c);
 		return;
 	}
+	if (c->lingering)
+		return;
 	if (buffer_length(&c->in) > 0) {
 		buffer_append(&c->in, read_buffer, (size_t)n);
 		conn_hear_kept(c);

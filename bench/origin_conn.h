@@ -34,8 +34,9 @@ struct conn_ops {
 struct conn {
 	int fd;
 	bool closed;
-	bool finishing;	       /* closes once everything is written */
-	bool held;	       /* an answer is due later: nothing is heard until then */
+	bool finishing; /* closes once everything is written */
+	bool lingering; /* everything is written and the end of it sent: waits for the peer's */
+	bool held;	/* an answer is due later: nothing is heard until then */
 	bool reading, writing; /* which events are armed */
 	bool hearing;	       /* ops->hear is running: writes are gathered until it returns */
 	const struct conn_ops *ops;
@@ -61,7 +62,10 @@ void conn_leave_all(void);
 void conn_write(struct conn *c, const void *data, size_t n);
 /* Sends n bytes of the letters a to z, over and over, after what was written before. */
 void conn_write_filler(struct conn *c, uint64_t n);
-/* Closes when everything has been written; what the peer still sends is not heard. */
+/*
+ * Closes when everything has been written and the peer has closed too, or has taken its time; what
+ * it still sends is read but not heard, lest a reset overtake our last bytes.
+ */
 void conn_finish(struct conn *c);
 /* Unwritten bytes. */
 size_t conn_backlog(const struct conn *c);
