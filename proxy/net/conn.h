@@ -81,6 +81,8 @@ void conn_abort(struct conn *self);
 void conn_close_gracefully(struct conn *self, uint64_t linger_ms);
 /* Closes at once the conns of this loop that are still closing gracefully. */
 void conn_close_lingering(struct loop *loop);
+/* How many are closing gracefully now. */
+size_t conn_n_lingering(void);
 
 /* Input. */
 struct bytes *conn_input(struct conn *self);

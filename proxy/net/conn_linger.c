@@ -21,10 +21,12 @@ struct linger_closer {
 };
 
 static LIST_HEAD(, linger_closer) closers = LIST_HEAD_INITIALIZER(closers);
+static size_t n_closers;
 
 static void finish(struct linger_closer *self)
 {
 	LIST_REMOVE(self, link);
+	n_closers--;
 	timer_close(self->loop, &self->timer);
 	conn_close(self->conn);
 	free(self);
@@ -99,6 +101,7 @@ void conn_close_gracefully(struct conn *self, uint64_t linger_ms)
 	timer_init(&closer->timer, on_timer, closer);
 	timer_set_in(closer->loop, &closer->timer, linger_ms);
 	LIST_INSERT_HEAD(&closers, closer, link);
+	n_closers++;
 	bytes_clear(conn_input(self));
 	conn_set_owner(self, &owner, closer);
 	conn_set_reading(self, true);
@@ -119,4 +122,9 @@ void conn_close_lingering(struct loop *loop)
 			finish(closer);
 		closer = next;
 	}
+}
+
+size_t conn_n_lingering(void)
+{
+	return n_closers;
 }

@@ -19,9 +19,9 @@
 #define MIN_TTL_S 1
 #define MAX_TTL_S 300
 #define FAILURE_TTL_S 1
-/* A dial has a few seconds in all: ask again soon. */
-#define TRY_MS 1500
-#define N_TRIES 3
+/* A dial has a few seconds in all: ask again soon. c-ares doubles the time of each try. */
+#define TRY_MS 1000
+#define N_TRIES 2
 #define RESOLV_CONF "/etc/resolv.conf"
 
 TAILQ_HEAD(query_list, resolve_query);

@@ -113,6 +113,9 @@ static int setup(void **state)
 
 static void free_peer_conn(struct fixture *f)
 {
+	/* A session whose conn was not shut down would not be resumed again. */
+	if (f->peer.ssl != NULL)
+		SSL_set_shutdown(f->peer.ssl, SSL_SENT_SHUTDOWN);
 	SSL_free(f->peer.ssl);
 	f->peer.ssl = NULL;
 	if (f->peer.fd >= 0)
