@@ -1,0 +1,84 @@
+// Waiting for events. There is no sleeping here: each wait ends with its event, or fails with a
+// sentence that says what did not come.
+
+// Long enough for a sanitizer build on a busy machine; a wait that takes as long is a failure.
+export const PATIENCE_MS = 15_000;
+
+export async function within(promise, what, ms = PATIENCE_MS) {
+	let timer;
+	const late = new Promise((_, reject) => {
+		const error = new Error(`${what}: not within ${ms} ms`);
+		timer = setTimeout(() => reject(error), ms);
+	});
+	try {
+		return await Promise.race([promise, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+// The next event of an emitter; an 'error' of it rejects.
+export function event(emitter, name, what = `event '${name}'`, ms = PATIENCE_MS) {
+	const promise = new Promise((resolve, reject) => {
+		const onEvent = (...args) => {
+			emitter.off('error', onError);
+			resolve(args.length > 1 ? args : args[0]);
+		};
+		const onError = (error) => {
+			emitter.off(name, onEvent);
+			reject(error);
+		};
+		emitter.once(name, onEvent);
+		if (name !== 'error')
+			emitter.once('error', onError);
+	});
+	return within(promise, what, ms);
+}
+
+// Something that others wait for to change: `until` looks at its condition after each change.
+export class Changing {
+	#waiting = new Set();
+
+	changed() {
+		for (const look of [...this.#waiting])
+			look();
+	}
+
+	// `condition` returns undefined or false while there is nothing yet, and may throw.
+	until(condition, what, ms = PATIENCE_MS) {
+		let stop;
+		const promise = new Promise((resolve, reject) => {
+			const look = () => {
+				let value;
+				try {
+					value = condition();
+				} catch (error) {
+					this.#waiting.delete(look);
+					reject(error);
+					return;
+				}
+				if (value === undefined || value === false)
+					return;
+				this.#waiting.delete(look);
+				resolve(value);
+			};
+			stop = () => this.#waiting.delete(look);
+			this.#waiting.add(look);
+			look();
+		});
+		return within(promise, what, ms).finally(stop);
+	}
+}
+
+// Looks again and again at what tells nobody that it has changed: a file of /proc, a port.
+export async function eventually(condition, what, ms = PATIENCE_MS) {
+	const end = Date.now() + ms;
+	for (;;) {
+		const value = await condition();
+		if (value !== undefined && value !== false)
+			return value;
+		if (Date.now() > end)
+			throw new Error(`${what}: not within ${ms} ms`);
+		await new Promise((resolve) => setTimeout(resolve, 10));
+	}
+}
