@@ -32,13 +32,9 @@ struct bridge {
 	struct grave grave;
 };
 
-/*
- * `tag` begins the ids of its sessions ("w1."): at most SESSION_ID_TAG_MAX of A-Z a-z 0-9 _ - and
- * a dot at the end. Keeps a reference to the route's configuration; the backend is borrowed and
- * must outlive it.
- */
-struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
-	struct backend *backend, struct slice tag);
+/* Keeps a reference to the route's configuration; the backend is borrowed and must outlive it. */
+struct bridge *bridge_new(
+	struct loop *loop, const struct conf_route *route, struct backend *backend);
 
 /*
  * A request of the route. True: the bridge answers it (and has set its handler). False: it is
@@ -53,8 +49,8 @@ bool bridge_start(struct bridge *self, struct exchange *x);
 void bridge_drain(struct bridge *self);
 bool bridge_is_idle(const struct bridge *self);
 /*
- * Cuts feeds and forgets sessions; their exchanges are aborted. Idempotent; dies at the end of
- * the turn.
+ * The same, and feeds are cut. Its exchanges must be over when the turn ends, and it dies.
+ * Idempotent.
  */
 void bridge_close(struct bridge *self);
 

@@ -120,13 +120,25 @@ static void refuse_sends(struct session *self)
 		finish_send(self, send, SEND_CLOSED);
 }
 
+static void refuse_waiters(struct session *self, const struct feed_refusal *refusal)
+{
+	struct session_waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(&self->waiters)) != NULL) {
+		TAILQ_REMOVE(&self->waiters, waiter, link);
+		waiter->on_refused(waiter->arg, refusal);
+	}
+}
+
 void session_forget(struct session *self, uint16_t code)
 {
+	static const struct feed_refusal leaving = {.reason = REASON_DRAIN, .status = 503};
 	bool was_opening = self->state == SESSION_OPENING;
 
 	if (self->state == SESSION_OVER)
 		return;
 	session_set_state(self, SESSION_OVER);
+	refuse_waiters(self, &leaving);
 	refuse_sends(self);
 	end_transport(self, TRANSPORT_DRAINED);
 	if (self->feed != NULL && was_opening)
@@ -139,11 +151,6 @@ void session_forget(struct session *self, uint16_t code)
 	notice_cancel(self->loop, &self->wake);
 	session_table_remove(self->table, self);
 	loop_bury(self->loop, &self->grave, session_destroy, self);
-}
-
-void session_drain(struct session *self)
-{
-	session_forget(self, WS_CODE_GOING_AWAY);
 }
 
 /* Opening. */
@@ -171,7 +178,7 @@ static void on_feed_open(void *arg, const struct feed_acceptance *acceptance)
 
 	session_set_state(self, SESSION_OPEN);
 	session_touch(self);
-	session_table_start_key(self->table, self);
+	session_table_start_key(self->table, self, acceptance->fields);
 	TAILQ_FOREACH (send, &self->sends, link)
 		send->deadline_ms =
 			loop_now_ms(self->loop) + (uint64_t)self->route->send_timeout_ms;
@@ -185,13 +192,9 @@ static void on_feed_open(void *arg, const struct feed_acceptance *acceptance)
 static void on_feed_refused(void *arg, const struct feed_refusal *refusal)
 {
 	struct session *self = arg;
-	struct session_waiter *waiter;
 
 	self->feed = NULL;
-	while ((waiter = TAILQ_FIRST(&self->waiters)) != NULL) {
-		TAILQ_REMOVE(&self->waiters, waiter, link);
-		waiter->on_refused(waiter->arg, refusal);
-	}
+	refuse_waiters(self, refusal);
 	session_forget(self, WS_CODE_GOING_AWAY);
 }
 
@@ -377,7 +380,7 @@ void session_acknowledge(struct session *self, uint64_t cursor)
 
 void session_attach(struct session *self, struct transport *transport, uint64_t after)
 {
-	ASSERT(session_place_cursor(self, after) == CURSOR_GOOD);
+	ASSERT(self->state != SESSION_OVER && session_place_cursor(self, after) == CURSOR_GOOD);
 	end_transport(self, TRANSPORT_SUPERSEDED);
 	transport->session = self;
 	self->transport = transport;
@@ -504,6 +507,7 @@ enum send_outcome session_submit(struct session *self, struct session_send *send
 {
 	bool is_opening = self->state == SESSION_OPENING;
 
+	send->session = self;
 	if (!is_opening && self->state != SESSION_OPEN)
 		return SEND_CLOSED;
 	if (send->is_counted && send->seq <= self->n_used)

@@ -72,7 +72,8 @@ struct session_send {
 	 */
 	void (*on_done)(struct session_send *send, enum send_outcome outcome);
 	void *arg;
-	bool is_counted; /* takes part in the count: seq is not 0 */
+	struct session *session; /* set when it is submitted */
+	bool is_counted;	 /* takes part in the count: seq is not 0 */
 };
 
 TAILQ_HEAD(session_send_list, session_send);
@@ -144,9 +145,6 @@ void session_add_waiter(struct session *self, struct session_waiter *waiter);
 void session_remove_waiter(struct session *self, struct session_waiter *waiter);
 /* Forgets it: the feed gets `code`, a transport is cut loose, waiting sends are SEND_CLOSED. */
 void session_forget(struct session *self, uint16_t code);
-/* Pollux is leaving: the transport ends, the backend gets 1001, the session is forgotten. */
-void session_drain(struct session *self);
-
 struct slice session_id(const struct session *self);
 /* A request of the session: the absence starts anew. */
 void session_touch(struct session *self);

@@ -125,6 +125,7 @@ static void free_key(struct session_table *self, struct session_key *key)
 {
 	HASH_DEL(self->keys, key);
 	key->session->key = NULL;
+	arena_clear(&key->arena);
 	free(key);
 }
 
@@ -178,14 +179,36 @@ void session_table_add_key(
 	ASSERT(session->key == NULL);
 	memcpy(key->digest, digest, SESSION_KEY_SIZE);
 	key->session = session;
+	arena_init(&key->arena);
 	key->expires_ms = TIMER_NEVER;
 	session->key = key;
 	HASH_ADD(hh, self->keys, digest, SESSION_KEY_SIZE, key);
 }
 
-void session_table_start_key(struct session_table *self, struct session *session)
+bool session_key_keeps(enum field_id id)
 {
-	if (session->key != NULL && session->key->expires_ms == TIMER_NEVER)
-		session->key->expires_ms =
-			loop_now_ms(self->loop) + (uint64_t)self->route->linger_ms;
+	return id == FIELD_SET_COOKIE || id == FIELD_SEC_WEBSOCKET_PROTOCOL;
+}
+
+void session_table_start_key(
+	struct session_table *self, struct session *session, const struct fields *fields)
+{
+	struct session_key *key = session->key;
+
+	if (key == NULL || key->expires_ms != TIMER_NEVER)
+		return;
+	key->expires_ms = loop_now_ms(self->loop) + (uint64_t)self->route->linger_ms;
+	for (uint32_t i = 0; i < fields->n; i++) {
+		const struct field *field = &fields->items[i];
+
+		if (session_key_keeps(field->id))
+			fields_add_known(&key->fields, &key->arena, field->id,
+				arena_copy(&key->arena, field->name),
+				arena_copy(&key->arena, field->value));
+	}
+}
+
+const struct fields *session_table_key_fields(const struct session *session)
+{
+	return session->key != NULL ? &session->key->fields : NULL;
 }

@@ -15,8 +15,10 @@
 #include "bridge/ledger.h"
 #include "bridge/session.h"
 #include "conf/conf.h"
+#include "proxy/base/arena.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/slice.h"
+#include "proxy/http/fields.h"
 
 #define SESSION_KEY_SIZE 32
 
@@ -25,6 +27,9 @@ struct session_key {
 	uint8_t digest[SESSION_KEY_SIZE];
 	struct session *session;
 	uint64_t expires_ms; /* TIMER_NEVER until the opening is answered */
+	/* Of the backend's answer, for repeats: those that session_key_keeps. */
+	struct arena arena;
+	struct fields fields;
 };
 
 /* Sessions with a slot, of one client address. */
@@ -72,6 +77,11 @@ struct session *session_table_find_key(
 void session_table_add_key(struct session_table *self, struct session *session,
 	const uint8_t digest[SESSION_KEY_SIZE]);
 /* The opening has been answered: the key's time begins, once. */
-void session_table_start_key(struct session_table *self, struct session *session);
+void session_table_start_key(
+	struct session_table *self, struct session *session, const struct fields *fields);
+/* NULL: the session has no key any more. */
+const struct fields *session_table_key_fields(const struct session *session);
+/* Set-Cookie and Sec-WebSocket-Protocol: what the answer to an opening passes on. */
+bool session_key_keeps(enum field_id id);
 
 #endif

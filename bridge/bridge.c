@@ -1,0 +1,92 @@
+#include "bridge/bridge.h"
+
+#include <stdlib.h>
+
+#include "bridge/client/plain.h"
+#include "bridge/dialect.h"
+#include "proxy/base/memory.h"
+#include "proxy/http/ws_frame.h"
+
+/* Of one machine and one worker; the owner's tag will tell several apart. */
+#define TAG "w1."
+
+struct bridge *bridge_new(
+	struct loop *loop, const struct conf_route *route, struct backend *backend)
+{
+	struct bridge *self = memory_alloc_zeroed(sizeof(*self));
+
+	self->loop = loop;
+	self->route = route;
+	self->backend = backend;
+	(void)conf_ref(route->conf);
+	session_table_init(&self->table, loop, route, SLICE(TAG));
+	TAILQ_INIT(&self->feeds);
+	return self;
+}
+
+bool bridge_start(struct bridge *self, struct exchange *x)
+{
+	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
+		return plain_dialect.start(self, x);
+	return false;
+}
+
+static void forget_sessions(struct bridge *self)
+{
+	struct session *session, *next;
+
+	for (session = self->table.sessions; session != NULL; session = next) {
+		next = session->hh.next;
+		session_forget(session, WS_CODE_GOING_AWAY);
+	}
+}
+
+void bridge_drain(struct bridge *self)
+{
+	self->is_draining = true;
+	forget_sessions(self);
+}
+
+bool bridge_is_idle(const struct bridge *self)
+{
+	return TAILQ_EMPTY(&self->feeds);
+}
+
+static void bridge_free(void *arg)
+{
+	struct bridge *self = arg;
+
+	session_table_clear(&self->table);
+	conf_unref(self->route->conf);
+	free(self);
+}
+
+void bridge_close(struct bridge *self)
+{
+	struct feed *feed, *next;
+
+	if (self->is_closed)
+		return;
+	self->is_closed = self->is_draining = true;
+	forget_sessions(self);
+	for (feed = TAILQ_FIRST(&self->feeds); feed != NULL; feed = next) {
+		next = TAILQ_NEXT(feed, link);
+		feed_close(feed);
+	}
+	loop_bury(self->loop, &self->grave, bridge_free, self);
+}
+
+size_t bridge_n_sessions(const struct bridge *self)
+{
+	return self->table.n_sessions;
+}
+
+struct ledger bridge_ledger(const struct bridge *self)
+{
+	struct ledger sum = self->table.ledger;
+	const struct session *session;
+
+	for (session = self->table.sessions; session != NULL; session = session->hh.next)
+		ledger_add(&sum, &session->ledger);
+	return sum;
+}
