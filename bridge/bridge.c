@@ -7,11 +7,8 @@
 #include "proxy/base/memory.h"
 #include "proxy/http/ws_frame.h"
 
-/* Of one machine and one worker; the owner's tag will tell several apart. */
-#define TAG "w1."
-
-struct bridge *bridge_new(
-	struct loop *loop, const struct conf_route *route, struct backend *backend)
+struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
+	struct backend *backend, struct slice tag)
 {
 	struct bridge *self = memory_alloc_zeroed(sizeof(*self));
 
@@ -19,7 +16,7 @@ struct bridge *bridge_new(
 	self->route = route;
 	self->backend = backend;
 	(void)conf_ref(route->conf);
-	session_table_init(&self->table, loop, route, SLICE(TAG));
+	session_table_init(&self->table, loop, route, tag);
 	TAILQ_INIT(&self->feeds);
 	return self;
 }

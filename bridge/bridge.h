@@ -32,9 +32,13 @@ struct bridge {
 	struct grave grave;
 };
 
-/* Keeps a reference to the route's configuration; the backend is borrowed and must outlive it. */
-struct bridge *bridge_new(
-	struct loop *loop, const struct conf_route *route, struct backend *backend);
+/*
+ * `tag` begins the ids of its sessions ("w1."): at most SESSION_ID_TAG_MAX of A-Z a-z 0-9 _ - and a
+ * dot at the end. Keeps a reference to the route's configuration; the backend is borrowed and must
+ * outlive it.
+ */
+struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
+	struct backend *backend, struct slice tag);
 
 /*
  * A request of the route. True: the bridge answers it (and has set its handler). False: it is
