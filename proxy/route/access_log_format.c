@@ -19,13 +19,17 @@ static const char hex[] = "0123456789abcdef";
 void access_log_clock_set(struct access_log_clock *self, time_t now)
 {
 	struct tm tm;
+	size_t n;
 
 	if (now == self->second && self->combined[0] != '\0')
 		return;
 	self->second = now;
 	(void)localtime_r(&now, &tm);
 	(void)strftime(self->combined, sizeof(self->combined), "%d/%b/%Y:%H:%M:%S %z", &tm);
-	(void)strftime(self->json, sizeof(self->json), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	n = strftime(self->json, sizeof(self->json), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	/* RFC 3339 has a colon in the offset. */
+	memmove(self->json + n - 1, self->json + n - 2, 3);
+	self->json[n - 2] = ':';
 }
 
 unsigned access_log_status(const struct access_log_facts *facts)

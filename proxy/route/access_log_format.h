@@ -48,7 +48,7 @@ struct access_log_facts {
 struct access_log_clock {
 	time_t second;
 	char combined[32]; /* 28/Aug/2026:10:11:12 +0000 */
-	char json[32];	   /* 2026-08-28T10:11:12+0000 */
+	char json[32];	   /* 2026-08-28T10:11:12+00:00 */
 };
 
 void access_log_clock_set(struct access_log_clock *self, time_t now);

@@ -84,6 +84,8 @@ bool gate_refuses(struct exchange *x)
 	enum reason reason = refusal(x);
 
 	if (UNLIKELY(reason != REASON_NONE)) {
+		/* What comes of the body is not counted, or it would cut off this answer. */
+		x->max_body_size = 0;
 		exchange_answer_reason(x, reason);
 		return true;
 	}

@@ -15,10 +15,15 @@
 /* DNS names are at most 253 bytes; longer hosts have only the routes of every host. */
 #define HOST_SIZE 256
 
+struct entry {
+	const struct conf_route *route;
+	struct slice path;
+};
+
 struct group {
-	struct slice host; /* lower case, without "*."; borrowed from the configuration */
-	const struct conf_route **routes; /* most specific path first */
-	size_t n_routes;
+	struct slice host;     /* lower case, without "*."; borrowed from the configuration */
+	struct entry *entries; /* most specific path first */
+	size_t n_entries;
 	UT_hash_handle hh; /* by host */
 };
 
@@ -52,25 +57,27 @@ static struct group *get_group(struct router *self, const char *text)
 }
 
 /* Exact paths before prefixes, long ones before short ones. */
-static bool is_more_specific(const struct conf_route *a, const struct conf_route *b)
+static bool is_more_specific(const struct entry *a, const struct entry *b)
 {
-	if (a->match != b->match)
-		return a->match == CONF_MATCH_EXACT;
-	return strlen(a->path) > strlen(b->path);
+	if (a->route->match != b->route->match)
+		return a->route->match == CONF_MATCH_EXACT;
+	return a->path.n > b->path.n;
 }
 
 /* Of two equal ones the first written stays the first. */
 static void group_add(struct group *self, const struct conf_route *route)
 {
-	size_t at = self->n_routes;
+	struct entry entry = {.route = route, .path = slice_from_string(route->path)};
+	size_t at = self->n_entries;
 
-	self->routes = memory_realloc(self->routes, (self->n_routes + 1) * sizeof(*self->routes));
-	while (at > 0 && is_more_specific(route, self->routes[at - 1])) {
-		self->routes[at] = self->routes[at - 1];
+	self->entries =
+		memory_realloc(self->entries, (self->n_entries + 1) * sizeof(*self->entries));
+	while (at > 0 && is_more_specific(&entry, &self->entries[at - 1])) {
+		self->entries[at] = self->entries[at - 1];
 		at--;
 	}
-	self->routes[at] = route;
-	self->n_routes++;
+	self->entries[at] = entry;
+	self->n_entries++;
 }
 
 struct router *router_new(const struct conf *conf)
@@ -95,7 +102,7 @@ static void free_groups(struct group **groups)
 	HASH_ITER(hh, *groups, group, next)
 	{
 		HASH_DEL(*groups, group);
-		free(group->routes);
+		free(group->entries);
 		free(group);
 	}
 }
@@ -106,7 +113,7 @@ void router_free(struct router *self)
 		return;
 	free_groups(&self->exact);
 	free_groups(&self->wildcards);
-	free(self->any.routes);
+	free(self->any.entries);
 	free(self);
 }
 
@@ -118,26 +125,24 @@ static bool is_prefix(struct slice prefix, struct slice path)
 	return path.n == prefix.n || prefix.p[prefix.n - 1] == '/' || path.p[prefix.n] == '/';
 }
 
-static bool route_has(const struct conf_route *route, struct slice path)
+static bool entry_has(const struct entry *entry, struct slice path)
 {
-	struct slice own = slice_from_string(route->path);
-
-	switch (route->match) {
+	switch (entry->route->match) {
 	case CONF_MATCH_EXACT:
-		return slice_equals(own, path);
+		return slice_equals(entry->path, path);
 	case CONF_MATCH_PREFIX:
 		if (slice_equals(path, SLICE("*")))
-			return own.n == 1;
-		return is_prefix(own, path);
+			return entry->path.n == 1;
+		return is_prefix(entry->path, path);
 	}
 	return false;
 }
 
 static const struct conf_route *group_find(const struct group *self, struct slice path)
 {
-	for (size_t i = 0; self != NULL && i < self->n_routes; i++)
-		if (route_has(self->routes[i], path))
-			return self->routes[i];
+	for (size_t i = 0; self != NULL && i < self->n_entries; i++)
+		if (entry_has(&self->entries[i], path))
+			return self->entries[i].route;
 	return NULL;
 }
 
