@@ -301,6 +301,12 @@ static bool take_head(struct h1_client *self, struct response_head *head)
 	return self->fetch == fetch;
 }
 
+/* What may be a head, in one piece; what is behind it stays where it is. */
+static struct slice head_bytes(struct bytes *input)
+{
+	return bytes_linearize(input, MIN(bytes_size(input), (size_t)limits.max_head_size + 1));
+}
+
 /* False: the connection is closed, or more bytes are needed. */
 static bool read_head(struct h1_client *self)
 {
@@ -310,8 +316,7 @@ static bool read_head(struct h1_client *self)
 	struct slice copy;
 	const char *why = "";
 
-	switch (h1_head_scan_continue(
-		&self->scan, bytes_linearize(input, bytes_size(input)), &limits, false)) {
+	switch (h1_head_scan_continue(&self->scan, head_bytes(input), &limits, false)) {
 	case H1_SCAN_MORE:
 		return false;
 	case H1_SCAN_REFUSED:
@@ -493,8 +498,10 @@ static void on_timer(void *arg)
 		return;
 	}
 	if (self->state == CLIENT_HEAD) {
-		/* The time runs from the last byte of the request that left. */
-		due = self->progress_ms + self->fetch->timeouts.response_ms;
+		/* The time runs from the last byte of the request; a slow client is not the
+		 * backend's fault. */
+		due = (self->is_request_done ? self->progress_ms : now) +
+			self->fetch->timeouts.response_ms;
 		if (due <= now)
 			client_fail(self, REASON_RESPONSE_TIMEOUT, "no response in time");
 		else

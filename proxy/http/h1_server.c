@@ -396,6 +396,36 @@ static void cut_response(struct h1_server *self)
 	server_close_gracefully(self);
 }
 
+static void pump_upgrade(struct h1_server *self)
+{
+	start_tunnel(self);
+	conn_flush(self->conn);
+	pump_tunnel(self);
+	if (self->state == SERVER_TUNNEL)
+		on_input(self);
+}
+
+static void pump_response(struct h1_server *self)
+{
+	struct exchange *x = self->x;
+
+	if (!self->is_head_written)
+		write_head(self);
+	if (x->res->is_upgrade) {
+		pump_upgrade(self);
+		return;
+	}
+	write_body(self);
+	conn_flush(self->conn);
+	if (x->res_body.is_aborted && pipe_size(&x->res_body) == 0)
+		self->is_aborted = true;
+	/* Once more after the write, to see whether all has left. */
+	if (self->is_aborted || self->is_response_written)
+		notice_post(self->loop, &self->pump);
+	if (!timer_is_set(&self->timer))
+		set_deadline(self, self->listen->write_timeout_ms);
+}
+
 /* A notice: from the handler's respond, from the response pipe, and from itself to see whether all
  * has left. */
 static void pump(void *arg)
@@ -415,30 +445,16 @@ static void pump(void *arg)
 	}
 	if (x->state != EXCHANGE_RESPONDING)
 		return;
-	if (self->is_response_written && bytes_size(conn_output(self->conn)) == 0) {
-		exchange_is_done(self);
+	if (self->is_response_written) {
+		/* Not written yet: once more after the write. If the socket is full, on_output
+		 * comes when it has taken all. */
+		if (bytes_size(conn_output(self->conn)) == 0 && conn_is_open(self->conn))
+			exchange_is_done(self);
+		else if (conn_stalled_since_ms(self->conn) == 0)
+			notice_post(self->loop, &self->pump);
 		return;
 	}
-	if (!self->is_head_written)
-		write_head(self);
-	if (x->res->is_upgrade) {
-		start_tunnel(self);
-		conn_flush(self->conn);
-		pump_tunnel(self);
-		if (self->state == SERVER_TUNNEL)
-			on_input(self);
-		return;
-	}
-	write_body(self);
-	conn_flush(self->conn);
-	if (self->is_aborted || (x->res_body.is_aborted && pipe_size(&x->res_body) == 0)) {
-		self->is_aborted = true;
-		notice_post(self->loop, &self->pump);
-	} else if (self->is_response_written) {
-		notice_post(self->loop, &self->pump);
-	}
-	if (self->timer.deadline_ms == TIMER_NEVER)
-		set_deadline(self, self->listen->write_timeout_ms);
+	pump_response(self);
 }
 
 static void codec_respond(struct exchange *x)
@@ -631,6 +647,12 @@ static void begin_head(struct h1_server *self)
 	self->head_started_us = loop_now_us(self->loop);
 }
 
+/* What may be a head, in one piece; what is behind it stays where it is. */
+static struct slice head_bytes(struct bytes *input, const struct h1_limits *limits)
+{
+	return bytes_linearize(input, MIN(bytes_size(input), (size_t)limits->max_head_size + 1));
+}
+
 static void read_head(struct h1_server *self)
 {
 	struct bytes *input = conn_input(self->conn);
@@ -641,8 +663,7 @@ static void read_head(struct h1_server *self)
 		begin_head(self);
 	if (self->state != SERVER_HEAD)
 		return;
-	switch (h1_head_scan_continue(
-		&self->scan, bytes_linearize(input, bytes_size(input)), &limits, true)) {
+	switch (h1_head_scan_continue(&self->scan, head_bytes(input, &limits), &limits, true)) {
 	case H1_SCAN_HEAD:
 		take_request(self, slice_first(bytes_front(input), self->scan.size));
 		return;

@@ -110,7 +110,7 @@ static void leave_when_done(void *arg)
 
 	if (!self->is_draining)
 		return;
-	if (clients_count(self->clients) == 0 && are_bridges_idle(self))
+	if (clients_count(self->clients) == 0 && conn_n_lingering() == 0 && are_bridges_idle(self))
 		loop_stop(self->loop);
 	else
 		timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
@@ -399,6 +399,7 @@ static bool worker_close(struct worker *self)
 	for (size_t i = 0; self->backends != NULL && i < conf->n_backends; i++)
 		if (self->backends[i] != NULL)
 			backend_close(self->backends[i]);
+	conn_close_lingering(self->loop);
 	bury_the_rest(self);
 	if (self->clients != NULL)
 		clients_free(self->clients);

@@ -1,0 +1,801 @@
+/*
+ * The table of endings: what each side sees when the other ends, breaks off or stalls. Both
+ * HTTP/1.1 codecs on conns in memory, joined by the least possible handler.
+ */
+#include "proxy/http/exchange.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/base/memory.h"
+#include "proxy/http/fetch.h"
+#include "proxy/http/h1_client.h"
+#include "proxy/http/h1_server.h"
+#include "proxy/net/conn_fake.h"
+
+struct world {
+	struct loop *loop;
+	struct conn_fake *client;
+	struct conn_fake *backend;
+	struct conf_listen listen;
+	struct exchange_service service;
+	struct h1_server *server; /* NULL: closed */
+	struct fetcher *fetcher;  /* NULL: closed */
+	struct exchange *x;	  /* NULL: over */
+	struct fetch fetch;
+	bool is_fetching;
+	bool is_reusable; /* the fetcher came back */
+	enum reason failure;
+	enum reason logged;
+	int n_logged;
+	int logged_status;
+};
+
+/* The handler: a fetch on the one backend connection. */
+
+static void on_interim(void *arg, struct response_head *head)
+{
+	exchange_respond_interim(((struct world *)arg)->x, head);
+}
+
+static void on_head(void *arg, struct response_head *head)
+{
+	struct world *world = arg;
+
+	world->x->tunnel_timeout_ms = 60000;
+	exchange_respond(world->x, head);
+}
+
+static void on_fetch_end(void *arg)
+{
+	((struct world *)arg)->is_fetching = false;
+}
+
+static void on_failed(void *arg, enum reason reason, const char *why)
+{
+	struct world *world = arg;
+
+	(void)why;
+	world->is_fetching = false;
+	world->failure = reason;
+	exchange_abort(world->x, reason);
+}
+
+static void on_exchange_end(struct exchange *x, void *arg)
+{
+	struct world *world = arg;
+
+	(void)x;
+	fetch_cancel(&world->fetch);
+	world->is_fetching = false;
+	world->x = NULL;
+}
+
+static void on_request(void *arg, struct exchange *x)
+{
+	static const struct handler handler = {.on_end = on_exchange_end};
+	static const struct fetch_owner owner = {.on_interim = on_interim,
+		.on_head = on_head,
+		.on_end = on_fetch_end,
+		.on_failed = on_failed};
+	struct world *world = arg;
+
+	world->x = x;
+	exchange_set_handler(x, &handler, world);
+	fetch_init(&world->fetch, world->loop, &x->arena, x->req, &owner, world);
+	world->fetch.body = x->req->body;
+	world->fetch.is_websocket = x->req->is_websocket;
+	world->fetch.req_body = &x->req_body;
+	world->fetch.res_body = &x->res_body;
+	world->fetch.req_trailers = (const struct fields *const *)&x->req_trailers;
+	world->fetch.res_trailers = &x->res_trailers;
+	world->fetch.timeouts =
+		(struct fetch_timeouts){.response_ms = 10000, .read_ms = 5000, .write_ms = 5000};
+	world->is_fetching = true;
+	world->is_reusable = false;
+	fetcher_start(world->fetcher, &world->fetch);
+}
+
+static void on_log(void *arg, struct exchange *x)
+{
+	struct world *world = arg;
+
+	world->n_logged++;
+	world->logged = x->reason;
+	world->logged_status = x->status;
+}
+
+static void on_ready(void *arg, struct fetcher *fetcher)
+{
+	(void)fetcher;
+	((struct world *)arg)->is_reusable = true;
+}
+
+static void on_fetcher_closed(void *arg, struct fetcher *fetcher)
+{
+	(void)fetcher;
+	((struct world *)arg)->fetcher = NULL;
+}
+
+static void on_server_state(void *arg)
+{
+	(void)arg;
+}
+
+static void on_server_closed(void *arg)
+{
+	((struct world *)arg)->server = NULL;
+}
+
+static void turn(struct world *world)
+{
+	loop_advance(world->loop, 0);
+}
+
+static int set_up(void **state)
+{
+	static const struct fetcher_pool pool = {
+		.on_ready = on_ready, .on_closed = on_fetcher_closed};
+	static const struct h1_server_owner owner = {.on_busy = on_server_state,
+		.on_waiting = on_server_state,
+		.on_closed = on_server_closed};
+	static const struct h1_client_options options = {.idle_ms = 4000};
+	struct world *world = memory_alloc_zeroed(sizeof(*world));
+
+	world->loop = loop_new_fake(1000000);
+	world->client = conn_fake_new(world->loop);
+	world->backend = conn_fake_new(world->loop);
+	world->listen = (struct conf_listen){.header_timeout_ms = 15000,
+		.idle_timeout_ms = 75000,
+		.body_timeout_ms = 30000,
+		.write_timeout_ms = 30000,
+		.max_header_size = 32768,
+		.max_header_fields = 100,
+		.max_uri_size = 8192};
+	world->service =
+		(struct exchange_service){.on_request = on_request, .on_log = on_log, .arg = world};
+	world->fetcher =
+		h1_client_new(world->loop, conn_fake_conn(world->backend), &options, &pool, world);
+	world->server = h1_server_new(world->loop, conn_fake_conn(world->client), &world->listen,
+		&world->service, &owner, world);
+	turn(world);
+	*state = world;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *world = *state;
+	size_t n_live;
+
+	if (world->server != NULL)
+		h1_server_close(world->server, REASON_DRAIN);
+	if (world->fetcher != NULL)
+		fetcher_close(world->fetcher);
+	conn_close_lingering(world->loop);
+	conn_fake_free(world->client);
+	conn_fake_free(world->backend);
+	turn(world);
+	loop_free(world->loop);
+	n_live = exchange_n_live() + fetcher_n_live() + conn_n_live() + bytes_live_segments();
+	free(world);
+	bytes_release_cache();
+	arena_release_cache();
+	return n_live != 0;
+}
+
+/* Steps. */
+
+static void client_sends(struct world *world, const char *s)
+{
+	conn_fake_feed_string(world->client, s);
+	turn(world);
+}
+
+static void backend_sends(struct world *world, const char *s)
+{
+	conn_fake_feed_string(world->backend, s);
+	turn(world);
+}
+
+static char *take_text(struct conn_fake *fake)
+{
+	static char text[8192];
+	struct bytes *sent = conn_fake_sent(fake);
+	size_t n = bytes_size(sent);
+
+	assert_true(n < sizeof(text));
+	bytes_peek(sent, text, n);
+	bytes_drain(sent, n);
+	text[n] = '\0';
+	return text;
+}
+
+static void client_sees(struct world *world, const char *expected)
+{
+	assert_string_equal(take_text(world->client), expected);
+}
+
+static void client_sees_status(struct world *world, const char *status)
+{
+	const char *text = take_text(world->client);
+
+	assert_memory_equal(text, "HTTP/1.1 ", 9);
+	assert_memory_equal(text + 9, status, 3);
+}
+
+static void backend_sees(struct world *world, const char *expected)
+{
+	assert_string_equal(take_text(world->backend), expected);
+}
+
+static void logged(struct world *world, int status, enum reason reason)
+{
+	assert_int_equal(world->n_logged, 1);
+	assert_int_equal(world->logged_status, status);
+	assert_string_equal(reason_name(world->logged), reason_name(reason));
+}
+
+#define GET "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+#define POST_10 "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
+#define HANDSHAKE \
+	"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+#define SWITCH \
+	"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+	"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+
+/* Normal ends. */
+
+static void test_a_response_with_a_length_keeps_both_connections(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sees(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	assert_true(world->is_reusable);
+	assert_non_null(world->server);
+	logged(world, 200, REASON_NONE);
+	client_sends(world, GET);
+	backend_sees(world, GET);
+}
+
+static void test_a_response_without_a_length_is_chunked(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\n\r\nok");
+	conn_fake_feed_end(world->backend);
+	turn(world);
+	client_sees(
+		world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+	assert_null(world->fetcher);
+	assert_non_null(world->server);
+	logged(world, 200, REASON_NONE);
+}
+
+static void test_chunks_are_framed_anew_and_trailers_pass(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"003;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n");
+	backend_sees(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"5\r\nabcde\r\n0\r\nX-Sum: 5\r\n\r\n");
+	backend_sends(world, "HTTP/1.1 204 No Content\r\n\r\n");
+	client_sees(world, "HTTP/1.1 204 No Content\r\n\r\n");
+	assert_true(world->is_reusable);
+}
+
+static void test_a_pipeline_is_answered_in_order(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET GET);
+	backend_sees(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1");
+	backend_sees(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
+	client_sees(world,
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
+}
+
+static void test_an_http_10_client_gets_the_end_by_close(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "GET /a HTTP/1.0\r\nHost: h\r\n\r\n");
+	backend_sends(
+		world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+	client_sees(world, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok");
+	assert_true(conn_fake_has_ended(world->client));
+	assert_true(world->is_reusable);
+}
+
+/* The client. */
+
+static void test_client_gone_before_the_response_closes_the_backend(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	conn_fake_feed_end(world->client);
+	turn(world);
+	assert_true(conn_fake_is_closed(world->client));
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 0, REASON_CLIENT_GONE);
+}
+
+static void test_client_lost_in_its_body_closes_the_backend(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, POST_10 "abc");
+	backend_sees(world, POST_10 "abc");
+	conn_fake_lose(world->client, CONN_LOSS_RESET);
+	turn(world);
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 0, REASON_CLIENT_GONE);
+}
+
+static void test_a_slow_head_gets_408(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "GET /a HT");
+	loop_advance(world->loop, 14999);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 1);
+	client_sees_status(world, "408");
+	assert_null(world->server);
+	logged(world, 408, REASON_HEADER_TIMEOUT);
+}
+
+static void test_bytes_do_not_move_the_deadline_of_a_head(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "G");
+	for (const char *c = "ET /a HTTP/1.1"; *c != '\0'; c++) {
+		char one[2] = {*c, '\0'};
+
+		loop_advance(world->loop, 1000);
+		client_sends(world, one);
+	}
+	loop_advance(world->loop, 1000);
+	client_sees_status(world, "408");
+}
+
+static void test_a_body_that_stalls_gets_408(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, POST_10 "abc");
+	loop_advance(world->loop, 9000);
+	conn_fake_feed_string(world->client, "d");
+	loop_advance(world->loop, 9000);
+	conn_fake_feed_string(world->client, "e");
+	turn(world);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 9000);
+	assert_int_equal(world->n_logged, 0);
+	loop_advance(world->loop, 30000);
+	assert_int_equal(world->n_logged, 1);
+	assert_true(conn_fake_is_closed(world->backend));
+}
+
+static void test_an_idle_connection_closes_without_a_word(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	(void)take_text(world->client);
+	loop_advance(world->loop, 74999);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 1);
+	assert_null(world->server);
+	client_sees(world, "");
+	assert_int_equal(world->n_logged, 1);
+}
+
+static void test_a_client_that_takes_nothing_is_cut(void **state)
+{
+	struct world *world = *state;
+
+	conn_fake_set_room(world->client, 10);
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	loop_advance(world->loop, 29999);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 2);
+	assert_null(world->server);
+	logged(world, 200, REASON_CLIENT_STALL);
+}
+
+static void test_a_broken_request_is_answered_and_the_connection_given_up(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world,
+		"GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n0\r\n\r\n" GET);
+	client_sees_status(world, "400");
+	backend_sees(world, "");
+	assert_null(world->server);
+	logged(world, 400, REASON_BAD_FRAMING);
+}
+
+/* The backend. */
+
+static void test_backend_gone_before_a_head_is_502(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	conn_fake_feed_end(world->backend);
+	turn(world);
+	client_sees_status(world, "502");
+	assert_non_null(world->server);
+	logged(world, 502, REASON_BACKEND_GONE);
+}
+
+static void test_backend_cut_in_a_chunked_body_gives_no_last_chunk(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwo");
+	conn_fake_feed_end(world->backend);
+	turn(world);
+	client_sees(world,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"7\r\nhellowo\r\n");
+	assert_null(world->server);
+	logged(world, 200, REASON_BACKEND_CUT);
+}
+
+static void test_backend_cut_before_its_length_closes_the_client(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+	conn_fake_lose(world->backend, CONN_LOSS_RESET);
+	turn(world);
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+	assert_null(world->server);
+	logged(world, 200, REASON_BACKEND_CUT);
+}
+
+static void test_a_cut_that_looks_like_an_end_is_made_a_reset(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "GET /a HTTP/1.0\r\nHost: h\r\n\r\n");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+	(void)take_text(world->client);
+	conn_fake_lose(world->backend, CONN_LOSS_RESET);
+	turn(world);
+	assert_true(conn_fake_is_closed(world->client));
+	logged(world, 200, REASON_BACKEND_CUT);
+}
+
+static void test_a_backend_that_does_not_answer_is_504(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	loop_advance(world->loop, 9999);
+	client_sees(world, "");
+	loop_advance(world->loop, 1);
+	client_sees_status(world, "504");
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 504, REASON_RESPONSE_TIMEOUT);
+}
+
+static void test_a_response_body_that_stalls_is_cut(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+	loop_advance(world->loop, 4999);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 1);
+	assert_null(world->server);
+	logged(world, 200, REASON_READ_TIMEOUT);
+}
+
+static void test_a_malformed_response_is_502(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab");
+	client_sees_status(world, "502");
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 502, REASON_BACKEND_PROTOCOL);
+}
+
+static void test_bytes_after_the_response_close_the_backend(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(
+		world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	assert_null(world->fetcher);
+	assert_non_null(world->server);
+}
+
+static void test_an_unasked_101_is_502(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, SWITCH);
+	client_sees_status(world, "502");
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 502, REASON_BACKEND_PROTOCOL);
+}
+
+static void test_an_early_response_ends_the_request(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nabc");
+	backend_sends(world, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+	client_sees(world,
+		"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: "
+		"close\r\n\r\n");
+	assert_true(conn_fake_has_ended(world->client));
+	assert_null(world->fetcher);
+}
+
+static void test_a_small_rest_of_a_body_is_skipped(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, POST_10 "abc");
+	backend_sends(world, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+	client_sees(world, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+	/* Never reused: the backend waits for the rest. */
+	assert_null(world->fetcher);
+	client_sends(world, "defghijGET /b");
+	assert_non_null(world->server);
+	assert_false(conn_fake_has_ended(world->client));
+}
+
+static void test_100_continue_is_relayed(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+		"2\r\n\r\n");
+	backend_sees(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+		"2\r\n\r\n");
+	backend_sends(world, "HTTP/1.1 100 Continue\r\n\r\n");
+	client_sees(world, "HTTP/1.1 100 Continue\r\n\r\n");
+	client_sends(world, "hi");
+	backend_sees(world, "hi");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	assert_true(world->is_reusable);
+}
+
+static void test_a_final_answer_instead_of_100_gives_both_up(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+		"2\r\n\r\n");
+	backend_sends(world, "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+	client_sees(world,
+		"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\nConnection: "
+		"close\r\n\r\n");
+	assert_null(world->fetcher);
+	assert_null(world->server);
+}
+
+/* Tunnels. */
+
+static void open_tunnel(struct world *world)
+{
+	client_sends(world, HANDSHAKE);
+	(void)take_text(world->backend);
+	backend_sends(world, SWITCH);
+	client_sees_status(world, "101");
+	assert_int_equal(world->x->state, EXCHANGE_TUNNEL);
+}
+
+static void test_a_tunnel_carries_bytes_and_half_closes(void **state)
+{
+	struct world *world = *state;
+
+	open_tunnel(world);
+	conn_fake_feed(world->client,
+		"\x81\x82"
+		"abcd"
+		"hi",
+		8);
+	turn(world);
+	backend_sees(world,
+		"\x81\x82"
+		"abcdhi");
+	backend_sends(world, "\x81\x02ho");
+	client_sees(world, "\x81\x02ho");
+	conn_fake_feed_end(world->client);
+	turn(world);
+	assert_true(conn_fake_has_ended(world->backend));
+	assert_false(conn_fake_has_ended(world->client));
+	backend_sends(world, "\x81\x04last");
+	client_sees(world, "\x81\x04last");
+	conn_fake_feed_end(world->backend);
+	turn(world);
+	assert_true(conn_fake_has_ended(world->client));
+	assert_null(world->server);
+	assert_null(world->fetcher);
+	logged(world, 101, REASON_NONE);
+}
+
+static void test_a_wrong_accept_is_502(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, HANDSHAKE);
+	backend_sends(world,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n");
+	client_sees_status(world, "502");
+	assert_true(conn_fake_is_closed(world->backend));
+}
+
+static void test_a_refused_handshake_is_an_ordinary_response(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, HANDSHAKE);
+	backend_sends(world, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
+	client_sees(world, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
+	logged(world, 401, REASON_NONE);
+	assert_non_null(world->server);
+}
+
+static void test_a_cut_of_one_side_of_a_tunnel_cuts_the_other(void **state)
+{
+	struct world *world = *state;
+
+	open_tunnel(world);
+	conn_fake_lose(world->backend, CONN_LOSS_RESET);
+	turn(world);
+	assert_true(conn_fake_is_closed(world->client));
+	logged(world, 101, REASON_TUNNEL_CUT);
+}
+
+static void test_an_idle_tunnel_ends_by_its_timeout(void **state)
+{
+	struct world *world = *state;
+
+	open_tunnel(world);
+	loop_advance(world->loop, 50000);
+	backend_sends(world, "\x81\x02ho");
+	loop_advance(world->loop, 59999);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 1);
+	assert_null(world->server);
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 101, REASON_TUNNEL_TIMEOUT);
+}
+
+static void test_a_drained_tunnel_gets_its_close_between_frames(void **state)
+{
+	struct world *world = *state;
+
+	open_tunnel(world);
+	(void)take_text(world->backend);
+	/* In the middle of a frame to the client. */
+	backend_sends(world, "\x81\x04la");
+	client_sees(world, "\x81\x04la");
+	h1_server_drain(world->server);
+	turn(world);
+	client_sees(world, "");
+	/* Masked, with a mask of zeros, and our 1001. */
+	assert_int_equal(bytes_size(conn_fake_sent(world->backend)), 6 + 12);
+	backend_sends(world, "st\x81\x01x");
+	client_sees(world, "st\x88\x0c\x03\xe9going away");
+	conn_fake_feed(world->client,
+		"\x88\x82"
+		"\0\0\0\0"
+		"\x03\xe9",
+		8);
+	turn(world);
+	assert_null(world->server);
+	assert_true(conn_fake_has_ended(world->client));
+}
+
+/* Leaving. */
+
+static void test_a_drain_closes_after_the_exchange(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	h1_server_drain(world->server);
+	turn(world);
+	assert_non_null(world->server);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+	assert_null(world->server);
+}
+
+static void test_an_idle_connection_is_drained_at_once(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	h1_server_drain(world->server);
+	turn(world);
+	assert_null(world->server);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_response_with_a_length_keeps_both_connections),
+		TEST(test_a_response_without_a_length_is_chunked),
+		TEST(test_chunks_are_framed_anew_and_trailers_pass),
+		TEST(test_a_pipeline_is_answered_in_order),
+		TEST(test_an_http_10_client_gets_the_end_by_close),
+		TEST(test_client_gone_before_the_response_closes_the_backend),
+		TEST(test_client_lost_in_its_body_closes_the_backend),
+		TEST(test_a_slow_head_gets_408),
+		TEST(test_bytes_do_not_move_the_deadline_of_a_head),
+		TEST(test_a_body_that_stalls_gets_408),
+		TEST(test_an_idle_connection_closes_without_a_word),
+		TEST(test_a_client_that_takes_nothing_is_cut),
+		TEST(test_a_broken_request_is_answered_and_the_connection_given_up),
+		TEST(test_backend_gone_before_a_head_is_502),
+		TEST(test_backend_cut_in_a_chunked_body_gives_no_last_chunk),
+		TEST(test_backend_cut_before_its_length_closes_the_client),
+		TEST(test_a_cut_that_looks_like_an_end_is_made_a_reset),
+		TEST(test_a_backend_that_does_not_answer_is_504),
+		TEST(test_a_response_body_that_stalls_is_cut),
+		TEST(test_a_malformed_response_is_502),
+		TEST(test_bytes_after_the_response_close_the_backend),
+		TEST(test_an_unasked_101_is_502),
+		TEST(test_an_early_response_ends_the_request),
+		TEST(test_a_small_rest_of_a_body_is_skipped),
+		TEST(test_100_continue_is_relayed),
+		TEST(test_a_final_answer_instead_of_100_gives_both_up),
+		TEST(test_a_tunnel_carries_bytes_and_half_closes),
+		TEST(test_a_wrong_accept_is_502),
+		TEST(test_a_refused_handshake_is_an_ordinary_response),
+		TEST(test_a_cut_of_one_side_of_a_tunnel_cuts_the_other),
+		TEST(test_an_idle_tunnel_ends_by_its_timeout),
+		TEST(test_a_drained_tunnel_gets_its_close_between_frames),
+		TEST(test_a_drain_closes_after_the_exchange),
+		TEST(test_an_idle_connection_is_drained_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
