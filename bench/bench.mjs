@@ -11,18 +11,29 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { cpuMicroseconds, memoryKilobytes } from "./procfs.mjs";
-import { Load, findProgram, freePort, pinPrograms, startOrigin, stop, stopAll } from "./programs.mjs";
+import { Load, findProgram, freePort, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
 import { servers } from "./servers.mjs";
 import { median, medianInterval } from "./statistics.mjs";
+import { printTable } from "./table.mjs";
 
+const small = ["--connections", 64, "--length", 2];
 const workloads = [
-	{ name: "get", title: "GET, 2 bytes", path: "/small", mode: "get", load: ["--connections", 64, "--length", 2], units: 40000 },
-	{ name: "get-100k", title: "GET, 100 KB", path: "/bytes/100000", mode: "get", load: ["--connections", 64, "--length", 100000], units: 6000 },
-	{ name: "echo", title: "WebSocket echo, 64 B", path: "/ws/echo", mode: "echo", load: ["--connections", 64], units: 40000 },
-	{ name: "echo-tls", title: "the same over TLS", path: "/ws/echo", mode: "echo", load: ["--connections", 64], units: 30000, secure: true },
-	{ name: "handshake", title: "TLS handshake and GET", path: "/small", mode: "handshake", load: ["--connections", 8, "--length", 2], units: 1000, secure: true },
-	{ name: "idle", title: "idle WebSocket", path: "/ws/echo", mode: "idle", load: ["--connections", 32], units: 4000, memory: true },
-	{ name: "idle-tls", title: "idle WebSocket over TLS", path: "/ws/echo", mode: "idle", load: ["--connections", 32], units: 4000, memory: true, secure: true },
+	{ name: "get", title: "GET, 2 bytes", mode: "get", path: "/small", load: small, units: 40000 },
+	{
+		name: "get-100k", title: "GET, 100 KB", mode: "get", path: "/bytes/100000",
+		load: ["--connections", 64, "--length", 100000], units: 6000,
+	},
+	{ name: "echo", title: "WebSocket echo, 64 B", mode: "echo", path: "/ws/echo", units: 40000 },
+	{ name: "echo-tls", title: "the same over TLS", mode: "echo", path: "/ws/echo", units: 30000, secure: true },
+	{
+		name: "handshake", title: "TLS handshake and GET", mode: "handshake", path: "/small",
+		load: ["--connections", 8, "--length", 2], units: 1000, secure: true,
+	},
+	{ name: "idle", title: "idle WebSocket", mode: "idle", path: "/ws/echo", units: 4000, memory: true },
+	{
+		name: "idle-tls", title: "idle WebSocket over TLS", mode: "idle", path: "/ws/echo",
+		units: 4000, memory: true, secure: true,
+	},
 ];
 const idleWarmUp = 2000;
 
@@ -35,7 +46,7 @@ const usage = `usage: bench.mjs [--build DIR] [--pollux FILE] [--rounds N] [--on
   --only     ${workloads.map((each) => each.name).join(", ")}
   --servers  ${servers.map((each) => each.name).join(", ")}
   --scale    that many times the units of a run (1)
-  --no-pin   let the kernel choose the CPUs
+  --no-pin   let the kernel choose the CPUs, instead of one for load, server and origin
   --json     every figure of every round, into FILE`;
 
 function readOptions() {
@@ -101,7 +112,7 @@ async function newSetting(context, server) {
 
 function loadArguments(workload, setting) {
 	const url = workload.secure ? `https://127.0.0.1:${setting.tls}` : `http://127.0.0.1:${setting.plain}`;
-	return [workload.mode, url + workload.path, ...workload.load.map(String)];
+	return [workload.mode, url + workload.path, ...(workload.load ?? []).map(String)];
 }
 
 function check(result, units) {
@@ -156,7 +167,9 @@ async function measure(context, workload, server) {
 
 // results[workload][server] = one entry a round; null for a run with errors.
 async function runRounds(context, rounds, work, tested) {
-	const results = Object.fromEntries(work.map((each) => [each.name, Object.fromEntries(tested.map((s) => [s.name, []]))]));
+	const results = {};
+	for (const { name } of work)
+		results[name] = Object.fromEntries(tested.map((server) => [server.name, []]));
 	for (let round = 0; round < rounds; round++) {
 		for (const [index, workload] of work.entries()) {
 			for (let i = 0; i < tested.length; i++) {
@@ -216,22 +229,18 @@ function showRatio(value) {
 	return value ? `${value.median.toFixed(2)} (${value.low.toFixed(2)}–${value.high.toFixed(2)})` : "–";
 }
 
-function printTable(summary, tested, rounds) {
+function printSummary(summary, tested, rounds) {
 	const names = tested.map((each) => each.name);
 	const head = ["per unit", "", ...names, "Pollux to the best peer", "Pollux to the floor"];
 	const rows = summary.map((row) => [
 		row.title, row.unit, ...names.map((name) => showNumber(row.medians[name])),
-		row.toBest ? `${showRatio(row.toBest)} ${row.best}` : "–", showRatio(row.toFloor),
+		row.toBest ? `${row.best} ${showRatio(row.toBest)}` : "–", showRatio(row.toFloor),
 	]);
-	const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column].length)));
-	const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`;
-	console.log(line(head));
-	console.log(line(widths.map((width) => "-".repeat(width))));
-	for (const row of rows)
-		console.log(line(row));
-	console.log(`\nMedians of ${rounds} rounds; ratios: median of the rounds' ratios and its 95 % interval. µs: CPU time of`);
-	console.log("all processes of the server. KB: its memory (PSS) for one more connection. The floor copies bytes and");
-	console.log("opens a connection to the origin for each of the client's.");
+	printTable(head, rows, 2);
+	console.log(`
+Medians of ${rounds} rounds; ratios: median of the rounds' ratios and its 95 % interval.
+µs: CPU time of all processes of the server. KB: its memory (PSS) for one more connection.
+The floor copies bytes and opens a connection to the origin for each of the client's.`);
 }
 
 async function main() {
@@ -243,7 +252,8 @@ async function main() {
 		console.error(usage);
 		return 2;
 	}
-	const pins = options["no-pin"] ? null : pinPrograms();
+	if (!options["no-pin"])
+		shareOneCpu();
 	const folder = mkdtempSync(join(tmpdir(), "pollux-bench-"));
 	process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 	try {
@@ -254,12 +264,13 @@ async function main() {
 			originPort: await freePort(),
 			scale: Number(options.scale),
 		};
-		await startOrigin(join(options.build, "bench/origin"), context.originPort, new URL("demo", import.meta.url).pathname);
+		await startOrigin(join(options.build, "bench/origin"), context.originPort);
 		const results = await runRounds(context, rounds, work, tested);
 		const summary = summarise(work, results);
-		printTable(summary, tested, rounds);
+		printSummary(summary, tested, rounds);
+		const all = { rounds, pinned: !options["no-pin"], cpu: cpus()[0]?.model, summary, results };
 		if (options.json)
-			writeFileSync(options.json, `${JSON.stringify({ rounds, pins, cpu: cpus()[0]?.model, summary, results }, null, 1)}\n`);
+			writeFileSync(options.json, `${JSON.stringify(all, null, 1)}\n`);
 		return summary.some((row) => Object.values(row.medians).includes(null)) ? 1 : 0;
 	} finally {
 		await stopAll();

@@ -10,9 +10,10 @@ import { parseArgs } from "node:util";
 import { eventStream, longPolling, shortPolling, webSocket } from "./compare_clients.mjs";
 import { freePort, startOrigin, startServer, stopAll } from "./programs.mjs";
 import { percentile } from "./statistics.mjs";
+import { printTable } from "./table.mjs";
 
-const usage = `usage: compare.mjs [--build DIR] [--pollux FILE] [--clients N] [--count N] [--interval MS] [--size BYTES]
-                   [--poll MS,MS] [--port PORT] [--json FILE]
+const usage = `usage: compare.mjs [--build DIR] [--pollux FILE] [--clients N] [--count N] [--interval MS]
+                   [--size BYTES] [--poll MS,MS] [--port PORT] [--json FILE]
 
   --clients   clients of each transport (20)
   --count     events for each client (60)
@@ -115,23 +116,25 @@ async function runTransport({ name, run }, setting, now) {
 	};
 }
 
-function printTable(rows, setting) {
-	const { interval, size, count } = setting.ticker;
-	const head = ["transport", "p50 ms", "p99 ms", "requests", "bytes up", "bytes down"];
-	const cells = rows.map((row) => row.error
-		? [row.name, "errors", "–", "–", "–", "–"]
-		: [row.name, row.p50.toFixed(1), row.p99.toFixed(1), row.requests.toFixed(2), row.up.toFixed(0), row.down.toFixed(0)]);
-	const widths = head.map((_, column) => Math.max(3, ...[head, ...cells].map((row) => row[column].length)));
-	const line = (row) => `| ${row.map((cell, i) => (i ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join(" | ")} |`;
-	console.log(line(head));
-	console.log(line(widths.map((width, i) => (i ? `${"-".repeat(width - 1)}:` : "-".repeat(width)))));
-	for (const row of cells)
-		console.log(line(row));
+function showRow(row) {
+	if (row.error)
+		return [row.name, "errors", "–", "–", "–", "–"];
+	const { name, p50, p99, requests, up, down } = row;
+	return [name, p50.toFixed(1), p99.toFixed(1), requests.toFixed(2), up.toFixed(0), down.toFixed(0)];
+}
+
+function printRows(rows, { clients, ticker: { count, size, interval } }) {
+	printTable(["transport", "p50 ms", "p99 ms", "requests", "bytes up", "bytes down"], rows.map(showRow));
 	for (const row of rows.filter((each) => each.error))
 		console.log(`\n${row.name}: ${row.error.trim()}`);
-	console.log(`\n${setting.clients} clients each, ${count} events of ${size} bytes each, one every ${interval} ms on average.`);
-	console.log("Latency: from when an event is due at the origin to when the client has it. Requests and bytes: for each");
-	console.log("message, opening included, HTTP heads included, TCP's own headers not.");
+	console.log(`
+${clients} clients each; each gets ${count} events of ${size} bytes, one every ${interval} ms on average.
+Latency: from when an event is due at the origin to when the client has it. Requests and bytes:
+for each message, opening included, HTTP heads included, TCP's own headers not.`);
+}
+
+function shortPollingEvery(ms) {
+	return { name: `short-polling, ${ms} ms`, run: shortPolling(Number(ms)) };
 }
 
 async function main() {
@@ -143,19 +146,19 @@ async function main() {
 	try {
 		if (!port) {
 			const originPort = await freePort();
-			await startOrigin(join(options.build, "bench/origin"), originPort, new URL("demo", import.meta.url).pathname);
+			await startOrigin(join(options.build, "bench/origin"), originPort);
 			port = await startPollux(options.pollux ?? join(options.build, "pollux"), folder, originPort);
 		}
 		const { clients, interval, size, count } = options;
 		const setting = { port, clients, ticker: { interval, size, count } };
 		const transports = [
-			...options.poll.split(",").map((every) => ({ name: `short-polling, ${every} ms`, run: shortPolling(Number(every)) })),
+			...options.poll.split(",").map(shortPollingEvery),
 			{ name: "long-polling", run: longPolling },
 			{ name: "server-sent events", run: eventStream },
 			{ name: "WebSocket", run: webSocket },
 		];
 		const rows = await Promise.all(transports.map((each) => runTransport(each, setting, now)));
-		printTable(rows, setting);
+		printRows(rows, setting);
 		if (options.json)
 			writeFileSync(options.json, `${JSON.stringify({ setting, rows }, null, 1)}\n`);
 		return rows.some((row) => row.error) ? 1 : 0;

@@ -175,6 +175,7 @@ static bool load_parse_url(const char *url)
 		return false;
 	SSL_CTX_set_verify(load.tls, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_session_cache_mode(load.tls, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_read_ahead(load.tls, 1);
 	SSL_CTX_set_mode(load.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
 	return true;
 }

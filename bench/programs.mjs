@@ -22,18 +22,22 @@ export function findProgram(name) {
 	return null;
 }
 
-// The server under test has a CPU of its own where there are two, the two ends share another one.
-let pins = null;
+// Load, server and origin share one CPU, as batch jobs that do not cut each other short. So each of them
+// finds as much work as there are connections when its turn comes, whichever server is measured. On CPUs of
+// their own the quicker server waits more and is woken for single requests, which costs more than they do.
+let prefix = [];
 
-export function pinPrograms() {
-	const last = cpus().length - 1;
-	if (last > 0 && findProgram("taskset"))
-		pins = { server: String(last), ends: last > 1 ? `0-${last - 1}` : "0" };
-	return pins;
+export function shareOneCpu() {
+	const cpu = String(cpus().length - 1);
+	const [taskset, chrt] = ["taskset", "chrt"].map(findProgram);
+	if (taskset && chrt)
+		prefix = [chrt, "--batch", "0", taskset, "--cpu-list", cpu];
+	else
+		console.error("taskset or chrt is missing (Debian: util-linux): the kernel chooses the CPUs");
 }
 
-function start(role, file, args, options) {
-	const [command, ...rest] = pins ? [findProgram("taskset"), "-c", pins[role], file, ...args] : [file, ...args];
+function start(file, args, options) {
+	const [command, ...rest] = [...prefix, file, ...args];
 	const child = spawn(command, rest, options);
 	child.name = file;
 	child.log = "";
@@ -107,18 +111,18 @@ async function ready(child, ports) {
 }
 
 export function startServer(file, args, ports) {
-	return ready(start("server", file, args, { stdio: ["ignore", "ignore", "pipe"] }), ports);
+	return ready(start(file, args, { stdio: ["ignore", "ignore", "pipe"] }), ports);
 }
 
-export function startOrigin(file, port, demo) {
-	const args = ["--listen", `127.0.0.1:${port}`, "--demo", demo];
-	return ready(start("ends", file, args, { stdio: ["ignore", "ignore", "pipe"] }), [port]);
+export function startOrigin(file, port) {
+	const args = ["--listen", `127.0.0.1:${port}`, "--demo", new URL("demo", import.meta.url).pathname];
+	return startServer(file, args, [port]);
 }
 
 // One load generator with its connections. A run's result is what load.c prints.
 export class Load {
 	constructor(file, args) {
-		this.child = start("ends", file, args, { stdio: ["pipe", "pipe", "pipe"] });
+		this.child = start(file, args, { stdio: ["pipe", "pipe", "pipe"] });
 		this.child.stdin.on("error", () => {}); // its end is noticed by reading
 		this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
 	}

@@ -353,6 +353,8 @@ static bool relay_load_pem(const char *pem)
 		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(relay.tls, SSL_SESS_CACHE_OFF);
+	/* A record's header and body in one read. */
+	SSL_CTX_set_read_ahead(relay.tls, 1);
 	return true;
 }
 

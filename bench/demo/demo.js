@@ -161,7 +161,8 @@ for (const origin of document.querySelectorAll(".origin"))
 	origin.textContent = location.origin;
 
 const nameInput = document.querySelector("#name");
-nameInput.value = new URLSearchParams(location.search).get("name") || `guest ${Math.floor(Math.random() * 900 + 100)}`;
+const guest = `guest ${Math.floor(Math.random() * 900 + 100)}`;
+nameInput.value = new URLSearchParams(location.search).get("name") || guest;
 
 function enterAll() {
 	for (const column of columns)
