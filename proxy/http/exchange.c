@@ -68,6 +68,17 @@ void exchange_finish(struct exchange *x, enum reason reason)
 	pipe_close(&x->res_body);
 }
 
+void exchange_refuse(struct exchange *x, enum reason reason)
+{
+	const struct handler *handler = x->handler;
+
+	exchange_set_reason(x, reason);
+	x->handler = NULL;
+	if (handler != NULL)
+		handler->on_end(x, x->handler_arg);
+	exchange_abort(x, reason);
+}
+
 void exchange_close(struct exchange *x)
 {
 	ASSERT(x->state == EXCHANGE_OVER);

@@ -129,6 +129,12 @@ void exchange_init(struct exchange *x, struct loop *loop, const struct exchange_
  * after exchange_close. */
 void exchange_finish(struct exchange *x, enum reason reason);
 void exchange_close(struct exchange *x);
+/*
+ * The codec itself ends the request (its body is broken, too large or late): the handler's on_end
+ * is called now, and the client gets the error answer, or a cut if a response has begun. From the
+ * loop only.
+ */
+void exchange_refuse(struct exchange *x, enum reason reason);
 /* Copies the request line and the fields that access logs show out of the arena, then clears it. */
 void exchange_become_tunnel(struct exchange *x);
 

@@ -86,6 +86,7 @@ static void on_request(void *arg, struct exchange *x)
 	struct world *world = arg;
 
 	world->x = x;
+	x->max_body_size = 20;
 	exchange_set_handler(x, &handler, world);
 	fetch_init(&world->fetch, world->loop, &x->arena, x->req, &owner, world);
 	world->fetch.body = x->req->body;
@@ -437,6 +438,34 @@ static void test_a_broken_request_is_answered_and_the_connection_given_up(void *
 	logged(world, 400, REASON_BAD_FRAMING);
 }
 
+static void test_a_body_over_its_limit_gets_413(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"14\r\n01234567890123456789\r\n");
+	assert_int_equal(world->n_logged, 0);
+	client_sends(world, "1\r\nx\r\n");
+	client_sees_status(world, "413");
+	assert_true(conn_fake_is_closed(world->backend));
+	assert_null(world->server);
+	logged(world, 413, REASON_BODY_TOO_LARGE);
+}
+
+static void test_a_broken_chunk_gets_400(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world,
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"2\r\nab\r\n");
+	client_sends(world, "-1\r\n");
+	client_sees_status(world, "400");
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 400, REASON_BAD_BODY);
+}
+
 /* The backend. */
 
 static void test_backend_gone_before_a_head_is_502(void **state)
@@ -774,6 +803,8 @@ int main(void)
 		TEST(test_an_idle_connection_closes_without_a_word),
 		TEST(test_a_client_that_takes_nothing_is_cut),
 		TEST(test_a_broken_request_is_answered_and_the_connection_given_up),
+		TEST(test_a_body_over_its_limit_gets_413),
+		TEST(test_a_broken_chunk_gets_400),
 		TEST(test_backend_gone_before_a_head_is_502),
 		TEST(test_backend_cut_in_a_chunked_body_gives_no_last_chunk),
 		TEST(test_backend_cut_before_its_length_closes_the_client),
