@@ -42,6 +42,7 @@ struct job {
 	struct request_head head;
 	struct pipe req_body, res_body;
 	struct fetch fetch;
+	struct job *next; /* to be started when this one ends, from inside on_end */
 	char told[128];
 };
 
@@ -70,7 +71,11 @@ static inline void on_head(void *arg, struct response_head *head)
 
 static inline void on_end(void *arg)
 {
-	tell(arg, "end");
+	struct job *job = arg;
+
+	tell(job, "end");
+	if (job->next != NULL)
+		backend_fetch(backend, &job->next->fetch);
 }
 
 static inline void on_failed(void *arg, enum reason reason, const char *why)

@@ -311,13 +311,16 @@ static void lines_are_written_at_the_end_of_the_turn(void **state)
 
 static void a_full_pipe_loses_lines_but_holds_nobody_up(void **state)
 {
-	int fds[2];
+	int fds[2], error_fds[2];
 	struct access_log *log;
 	struct world world;
+	char told[256] = "";
+	unsigned n_lost = 0;
 	size_t n = 0;
 
 	(void)state;
-	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	assert_int_equal(pipe2(error_fds, O_NONBLOCK), 0);
+	log_set_fd(error_fds[1]);
 	open_world(&world);
 	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
 	log = access_log_new(world.loop, fds[1], CONF_ACCESS_LOG_COMBINED);
@@ -331,6 +334,10 @@ static void a_full_pipe_loses_lines_but_holds_nobody_up(void **state)
 		loop_advance(world.loop, 1000);
 	}
 	assert_in_range(n, 8000, 29999);
+	assert_true(read(error_fds[0], told, sizeof(told) - 1) > 0);
+	assert_non_null(strstr(told, "access log: "));
+	assert_int_equal(sscanf(strstr(told, "access log: "), "access log: %u lines", &n_lost), 1);
+	assert_int_equal(n + n_lost, 30000);
 	access_log_write(log, &world.x);
 	loop_advance(world.loop, 0);
 	assert_int_equal(count_lines(fds[0]), 1);
@@ -339,6 +346,8 @@ static void a_full_pipe_loses_lines_but_holds_nobody_up(void **state)
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 	log_set_fd(STDERR_FILENO);
+	(void)close(error_fds[0]);
+	(void)close(error_fds[1]);
 }
 
 static void a_log_that_is_off_or_broken_is_no_trouble(void **state)

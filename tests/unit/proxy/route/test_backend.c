@@ -114,6 +114,28 @@ static void requests_wait_for_a_full_server(void **state)
 	assert_int_equal(backend_n_waiting(backend), 0);
 }
 
+static void who_comes_late_waits_behind_who_waits(void **state)
+{
+	struct job *first, *second, *late;
+
+	(void)state;
+	open_backend(ONE "max_connections = 1\n");
+	first = get();
+	second = get();
+	late = job_new(METHOD_GET, "GET");
+	/* It comes in the moment in which the connection is free and nobody has been served. */
+	first->next = late;
+	answer(take(0), ok);
+	assert_string_equal(first->told, "200 end");
+	answer(conns[0], ok);
+	assert_string_equal(second->told, "200 end");
+	assert_string_equal(late->told, "");
+	answer(conns[0], ok);
+	done(first, "200 end");
+	done(second, "200 end");
+	done(late, "200 end");
+}
+
 static void nobody_waits_for_ever(void **state)
 {
 	struct job *first, *second, *third;
@@ -142,7 +164,8 @@ static void a_fresh_connection_takes_the_place_of_an_idle_one(void **state)
 	(void)state;
 	open_backend(ONE "max_connections = 1\n");
 	conn = make_idle();
-	loop_advance(loop, 5000);
+	loop_advance(loop, 2000);
+	assert_false(conn_fake_is_closed(conn));
 	job = post("");
 	assert_true(conn_fake_is_closed(conn));
 	assert_int_equal(n_dials, 2);
@@ -305,6 +328,7 @@ int main(void)
 		TEST(servers_take_turns),
 		TEST(least_conn_evens_out),
 		TEST(requests_wait_for_a_full_server),
+		TEST(who_comes_late_waits_behind_who_waits),
 		TEST(nobody_waits_for_ever),
 		TEST(a_fresh_connection_takes_the_place_of_an_idle_one),
 		TEST(too_many_do_not_wait),

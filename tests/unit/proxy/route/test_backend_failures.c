@@ -76,18 +76,25 @@ static void a_tls_failure_has_its_own_reason(void **state)
 
 static void a_stale_connection_is_made_good_by_a_fresh_one(void **state)
 {
-	struct conn_fake *conn;
-	struct job *job;
+	struct job *first, *second, *job;
 
 	(void)state;
 	open_backend(ONE);
-	conn = make_idle();
+	first = get();
+	second = get();
+	answer(take(0), ok);
+	answer(take(1), ok);
+	done(first, "200 end");
+	done(second, "200 end");
+	(void)sent(conns[1]);
 	job = get();
-	assert_string_not_equal(sent(conn), "");
-	conn_fake_feed_end(conn);
+	assert_string_not_equal(sent(conns[1]), "");
+	conn_fake_feed_end(conns[1]);
 	settle();
 	assert_string_equal(job->told, "");
-	answer(take(1), ok);
+	/* The other idle one would be as stale. */
+	assert_int_equal(n_dials, 3);
+	answer(take(2), ok);
 	done(job, "200 end");
 }
 
