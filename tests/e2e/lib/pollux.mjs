@@ -46,6 +46,7 @@ export class Pollux {
 	#child;
 	#exit;
 	#isStopped = false;
+	#isKilled = false;
 
 	/*
 	 * Starts it and waits until it listens. Shapes of the options (each may be left out but
@@ -68,7 +69,7 @@ export class Pollux {
 				return pollux;
 			} catch (error) {
 				pollux.#child?.kill('SIGKILL');
-				if (n === TRIES || !pollux.log.has(/in use/))
+				if (n === TRIES || !pollux.log.has(/another process listens on it/))
 					throw error;
 			}
 		}
@@ -109,7 +110,7 @@ export class Pollux {
 
 	async #place({ host = '127.0.0.1', path, ...options }) {
 		if (path !== undefined) {
-			const file = join(this.folder, path);
+			const file = resolve(this.folder, path);
 			return { address: `unix:${file}`, options, where: { path: file } };
 		}
 		const port = await freePort(host);
@@ -205,7 +206,16 @@ export class Pollux {
 		return within(this.#exit, 'pollux leaving', ms);
 	}
 
+	// Ends it as a crash would; nothing is checked then.
+	async kill() {
+		this.#isKilled = true;
+		this.signal('SIGKILL');
+		await this.left();
+	}
+
 	async stop(ms = undefined) {
+		if (this.#isKilled)
+			return;
 		if (!this.#isStopped)
 			this.signal('SIGTERM');
 		try {

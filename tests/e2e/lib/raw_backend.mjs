@@ -9,6 +9,7 @@ import { Wire } from './wire.mjs';
 
 export class RawBackend extends Changing {
 	conns = []; // Wires, in the order accepted
+	#served = new Set();
 	errors = []; // of TLS handshakes
 	#nAccepted = 0;
 	#server;
@@ -60,7 +61,8 @@ export class RawBackend extends Changing {
 		return Buffer.concat(this.conns.map((conn) => conn.received)).toString('latin1');
 	}
 
-	// Answers each request on each connection from now on: `answer(request, conn)` gives the bytes.
+	// From now on answers each request on each connection, old and new: `answer(request, conn)` gives
+	// the bytes.
 	serve(answer = () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') {
 		const serveConn = async (conn) => {
 			try {
@@ -75,8 +77,13 @@ export class RawBackend extends Changing {
 			}
 		};
 		const serveNew = () => {
-			while (this.#nAccepted < this.conns.length)
-				serveConn(this.conns[this.#nAccepted++]);
+			this.#nAccepted = this.conns.length;
+			for (const conn of this.conns) {
+				if (this.#served.has(conn))
+					continue;
+				this.#served.add(conn);
+				serveConn(conn);
+			}
 		};
 		serveNew();
 		this.changed = () => {

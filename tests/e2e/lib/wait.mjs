@@ -82,3 +82,8 @@ export async function eventually(condition, what, ms = PATIENCE_MS) {
 		await new Promise((resolve) => setTimeout(resolve, 10));
 	}
 }
+
+// Lets time pass where slowness itself is what a test is about. Never to wait for something.
+export function pass(ms) {
+	return new Promise((done) => setTimeout(done, ms));
+}
