@@ -157,6 +157,7 @@ static void send_request_end(struct h1_client *self)
 	if (has_chunked_request(self))
 		h1_write_last_chunk(conn_output(self->conn), trailers != NULL ? *trailers : NULL);
 	self->is_request_done = true;
+	self->progress_ms = loop_now_ms(self->loop);
 	pipe_set_reader(self->fetch->req_body, NULL, NULL);
 }
 
@@ -210,6 +211,34 @@ static void on_request_body(void *arg)
 		send_request_body(self);
 }
 
+/* Says when the phase is over time at the earliest, 0: not by this cause. */
+static uint64_t stall_deadline(const struct h1_client *self)
+{
+	uint64_t since = conn_stalled_since_ms(self->conn);
+
+	return since != 0 && self->fetch->timeouts.write_ms != 0
+		? since + self->fetch->timeouts.write_ms
+		: 0;
+}
+
+/* When to look at the phase before the head again. The response's time runs from the last byte of
+ * the request, for a slow client is not the backend's fault. A stall has no event of its own: while
+ * bytes may be on their way it is looked for. */
+static uint64_t next_look(const struct h1_client *self)
+{
+	const struct fetch_timeouts *timeouts = &self->fetch->timeouts;
+	uint64_t now = loop_now_ms(self->loop), stall = stall_deadline(self);
+	uint64_t due = (self->is_request_done ? self->progress_ms : now) + timeouts->response_ms;
+
+	if (timeouts->response_ms == 0)
+		due = TIMER_NEVER;
+	if (stall != 0)
+		return MIN(due, stall);
+	return self->is_request_done || timeouts->write_ms == 0
+		? due
+		: MIN(due, now + timeouts->write_ms);
+}
+
 static void client_start(struct fetcher *base, struct fetch *fetch)
 {
 	struct h1_client *self = CONTAINER_OF(base, struct h1_client, base);
@@ -239,7 +268,7 @@ static void client_start(struct fetcher *base, struct fetch *fetch)
 	pipe_set_writer(fetch->res_body, on_response_room, self);
 	conn_flush(self->conn);
 	conn_set_reading(self->conn, true);
-	set_deadline(self, fetch->timeouts.response_ms);
+	timer_set_at(self->loop, &self->timer, next_look(self));
 }
 
 /* The response. */
@@ -473,16 +502,6 @@ static void on_lost(void *arg, enum conn_loss loss)
 		client_fail(self, REASON_BACKEND_GONE, conn_loss_text(self->conn));
 }
 
-/* Says when the phase is over time at the earliest, 0: not by this cause. */
-static uint64_t stall_deadline(const struct h1_client *self)
-{
-	uint64_t since = conn_stalled_since_ms(self->conn);
-
-	return since != 0 && self->fetch->timeouts.write_ms != 0
-		? since + self->fetch->timeouts.write_ms
-		: 0;
-}
-
 static void on_timer(void *arg)
 {
 	struct h1_client *self = arg;
@@ -498,10 +517,7 @@ static void on_timer(void *arg)
 		return;
 	}
 	if (self->state == CLIENT_HEAD) {
-		/* The time runs from the last byte of the request; a slow client is not the
-		 * backend's fault. */
-		due = (self->is_request_done ? self->progress_ms : now) +
-			self->fetch->timeouts.response_ms;
+		due = next_look(self);
 		if (due <= now)
 			client_fail(self, REASON_RESPONSE_TIMEOUT, "no response in time");
 		else
