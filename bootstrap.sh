@@ -225,7 +225,7 @@ end_to_end()
 			die "npm ci failed"
 	fi
 	rm -f "$log"
-	(cd tests && POLLUX_BUILD="../$1" exec node --test \
+	(cd tests && POLLUX_BUILD="../$1" exec timeout -k 30 1800 node --test \
 		--test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="../$log" \
 		$(find e2e -name '*.test.mjs' | sort) </dev/null)
