@@ -1,7 +1,8 @@
 // The servers under test, each with the configuration that makes it do the same work: one worker, HTTP/1.1
 // and WebSockets passed to one origin, connections to the origin kept alive, no access log, one P-256
 // certificate. Nothing that costs is switched on for the others that is on for Pollux: it writes Via and
-// X-Forwarded-*, they write none.
+// X-Forwarded-*, they write none. nginx has larger buffers than its default, with which it needs a third of
+// the time for 100 KB; HAProxy gains nothing from larger ones.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -49,6 +50,8 @@ http {
 			proxy_read_timeout 1h;
 			proxy_send_timeout 1h;
 			proxy_max_temp_file_size 0;
+			proxy_buffers 8 32k;
+			proxy_busy_buffers_size 64k;
 		}
 	}
 }
