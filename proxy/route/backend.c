@@ -312,13 +312,17 @@ static bool may_try_again(const struct errand *self, enum reason reason)
 	return fetch->is_unprocessed || (fetch->may_retry && reason == REASON_BACKEND_GONE);
 }
 
+static void errand_log_failure(const struct errand *self, enum reason reason, const char *why)
+{
+	log_warn("backend \"%s\": %s: %s: %s", self->backend->conf->name,
+		self->server->conf->address.text, reason_name(reason), why);
+}
+
 static void errand_blame_server(struct errand *self, enum reason reason, const char *why)
 {
-	struct backend *backend = self->backend;
-	size_t index = (size_t)(self->server - backend->servers);
+	size_t index = (size_t)(self->server - self->backend->servers);
 
-	log_warn("backend \"%s\": %s: %s: %s", backend->conf->name,
-		self->server->conf->address.text, reason_name(reason), why);
+	errand_log_failure(self, reason, why);
 	server_on_failure(self->server);
 	if (index < BALANCE_MAX_TRIED)
 		self->tried |= UINT64_C(1) << index;
@@ -372,16 +376,20 @@ static void errand_go(struct errand *self)
 /* The try has failed: there is another one, or this is the outcome. */
 static void errand_on_failure(struct errand *self, enum reason reason, const char *why)
 {
+	bool is_stale = self->is_reused && reason == REASON_BACKEND_GONE;
 	enum balance_result result;
 	struct server *server;
 
 	self->state = ERRAND_START;
-	if (self->is_reused && reason == REASON_BACKEND_GONE)
+	if (is_stale)
 		self->needs_fresh = true;
 	else if (reason != REASON_CLIENT_GONE)
 		errand_blame_server(self, reason, why);
 	if (!may_try_again(self, reason) ||
 		(result = errand_choose(self, &server)) == BALANCE_NONE) {
+		/* A stale connection is worth a line only when it had a consequence. */
+		if (is_stale)
+			errand_log_failure(self, reason, why);
 		errand_fail(self, reason, why);
 		return;
 	}
