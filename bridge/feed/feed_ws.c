@@ -52,6 +52,7 @@ struct feed_ws {
 	enum feed_ws_state state;
 	uint16_t finish_code;
 	bool is_reading;
+	bool has_heard;	  /* since the timer was set for a ping */
 	bool is_ping_out; /* nothing has come since it went */
 	bool has_sent_close;
 	struct grave grave;
@@ -198,6 +199,7 @@ static void read_refusal(struct feed_ws *self)
 
 static void set_ping_timer(struct feed_ws *self)
 {
+	self->has_heard = false;
 	if (self->route->backend_ping_ms > 0)
 		timer_set_in(self->loop, &self->timer, (uint64_t)self->route->backend_ping_ms);
 }
@@ -542,6 +544,7 @@ static void on_readable(void *arg)
 		const uint8_t *p = (const uint8_t *)front.p;
 		size_t n = front.n;
 
+		self->has_heard = true;
 		self->is_ping_out = false;
 		take_event(self, ws_message_feed(&self->messages, &p, &n));
 		if (self->state == FEED_WS_CLOSED)
@@ -606,7 +609,7 @@ static void ping(struct feed_ws *self)
 		return;
 	}
 	/* Behind frames that it does not take a ping would say nothing. */
-	if (!self->is_ping_out && pipe_size(&self->to_backend) == 0) {
+	if (!self->has_heard && !self->is_ping_out && pipe_size(&self->to_backend) == 0) {
 		put_frame(self, WS_OP_PING, NULL, 0);
 		self->is_ping_out = true;
 	}

@@ -3,9 +3,9 @@
  *
  * The handshake carries the client's Cookie, Authorization, Origin, User-Agent, Accept-Language,
  * Sec-WebSocket-Protocol and X-* fields, and what the route says about the client (hop.h); no
- * extensions are offered. Every message is sent as one masked frame. Pings are answered, and sent
- * every backend_ping_ms: a backend from which nothing comes for a whole interval is gone. What
- * went wrong is told as a close: 1006 no close frame, 1005 no code in it, 1009 a message over
+ * extensions are offered. Every message is sent as one masked frame. Pings are answered, and one is
+ * sent where nothing came for backend_ping_ms: a backend that is silent as long again is gone.
+ * What went wrong is told as a close: 1006 no close frame, 1005 no code in it, 1009 a message over
  * max_message_size, 1007 bad UTF-8, 1002 any other breach.
  */
 #ifndef BRIDGE_FEED_FEED_WS_H

@@ -27,10 +27,7 @@ static struct {
 	size_t n_taken;
 	size_t n_forwarded;
 	size_t n_servers;
-	char *texts[8];
-	size_t n_texts;
-	char **sessions;
-	size_t n_sessions;
+	struct arena texts;
 } stage;
 
 /* Dials wait for the test. */
@@ -157,6 +154,7 @@ void stage_open(const char *route)
 	char text[2048];
 
 	memset(&stage, 0, sizeof(stage));
+	arena_init(&stage.texts);
 	log_set_level(LOG_LEVEL_ERROR);
 	(void)snprintf(text, sizeof(text),
 		"listen \"127.0.0.1:8080\" {}\n"
@@ -179,11 +177,7 @@ static void free_rest(void)
 	for (size_t i = 0; i < stage.n_dials; i++)
 		free(stage.dials[i]);
 	free(stage.dials);
-	for (size_t i = 0; i < ARRAY_LEN(stage.texts); i++)
-		free(stage.texts[i]);
-	for (size_t i = 0; i < stage.n_sessions; i++)
-		free(stage.sessions[i]);
-	free(stage.sessions);
+	arena_clear(&stage.texts);
 }
 
 void stage_close(void)
@@ -233,24 +227,18 @@ const char *stage_session(struct client *client)
 	const char *id = client_field(client, "Pollux-Session");
 
 	assert_non_null(id);
-	stage.sessions = memory_realloc(stage.sessions, (stage.n_sessions + 1) * sizeof(char *));
-	stage.sessions[stage.n_sessions] = memory_copy_string(id);
-	return stage.sessions[stage.n_sessions++];
+	return arena_string(&stage.texts, slice_from_string(id));
 }
 
 const char *stage_text(const char *format, ...)
 {
-	char **place = &stage.texts[stage.n_texts++ % ARRAY_LEN(stage.texts)];
+	char *text = NULL, *kept;
 	va_list args;
-	int n;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	assert_true(vasprintf(&text, format, args) >= 0);
 	va_end(args);
-	free(*place);
-	*place = memory_alloc((size_t)n + 1);
-	va_start(args, format);
-	(void)vsnprintf(*place, (size_t)n + 1, format, args);
-	va_end(args);
-	return *place;
+	kept = arena_string(&stage.texts, slice_from_string(text));
+	free(text);
+	return kept;
 }

@@ -89,9 +89,9 @@ bool peer_is_closed(struct peer *self);
 /* Bytes that wait because Pollux does not read. */
 size_t peer_n_unread(struct peer *self);
 
-/* The id in the Pollux-Session field of an answer; a copy that lives as long as the stage. */
+/* The id in the Pollux-Session field of an answer. Lives as long as the stage. */
 const char *stage_session(struct client *client);
-/* A target or text with the id put in place of "%s". Valid until the 8th next call. */
+/* A formatted text. Lives as long as the stage. */
 const char *stage_text(const char *format, ...) PRINTF_LIKE(1, 2);
 
 #endif
