@@ -68,23 +68,28 @@ static const uint8_t escapes[256] = {
 	[0xe2] = 'e',
 };
 
+/* The longest escape is 6 bytes; a word is copied before it is known how much of it stands. */
+#define STEP_MAX 8
+
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Non-zero if a byte of the word is zero. */
+/* The top bit of the first zero byte, and perhaps of later bytes, but of none before it. */
 static uint64_t find_zero(uint64_t word)
 {
 	return (word - EACH(0x01)) & ~word & EACH(0x80);
 }
 
-/* Whether all eight bytes stand for themselves. */
-static bool is_plain8(const char *p)
+/* How many of the eight bytes at p stand for themselves, up to the first that may not. */
+static size_t count_plain(const char *p)
 {
-	uint64_t word;
+	uint64_t word, found;
 
 	memcpy(&word, p, sizeof(word));
-	return (((word - EACH(0x20)) & ~word & EACH(0x80)) | find_zero(word ^ EACH('"')) |
-		       find_zero(word ^ EACH('\\')) | find_zero(word ^ EACH(0x7f)) |
-		       find_zero(word ^ EACH(0xe2))) == 0;
+	word = le64toh(word);
+	found = ((word - EACH(0x20)) & ~word & EACH(0x80)) | find_zero(word ^ EACH('"')) |
+		find_zero(word ^ EACH('\\')) | find_zero(word ^ EACH(0x7f)) |
+		find_zero(word ^ EACH(0xe2));
+	return found != 0 ? (size_t)__builtin_ctzll(found) / 8 : 8;
 }
 
 static bool is_separator(const char *p, const char *end)
@@ -92,48 +97,54 @@ static bool is_separator(const char *p, const char *end)
 	return end - p >= 3 && (uint8_t)p[1] == 0x80 && ((uint8_t)p[2] & 0xfe) == 0xa8;
 }
 
-/* The next byte from p on that does not stand for itself, or end. */
-static const char *find_escape(const char *p, const char *end)
+/* Writes the character at *p, or its first byte, escaped where it must be; returns its end. */
+static char *put_character(char *to, const char **p, const char *end)
 {
-	for (;;) {
-		while (end - p >= 8 && is_plain8(p))
-			p += 8;
-		for (unsigned n = 0; n < 8; n++, p++) {
-			uint8_t escape;
+	uint8_t c = (uint8_t)(*p)[0], escape = escapes[c];
 
-			if (p == end)
-				return end;
-			escape = escapes[(uint8_t)*p];
-			if (escape != 0 && (escape != 'e' || is_separator(p, end)))
-				return p;
-		}
+	if (escape == 0 || (escape == 'e' && !is_separator(*p, end))) {
+		*to = (char)c;
+		(*p)++;
+		return to + 1;
 	}
-}
-
-/* Writes the escape of what stands at p; returns what follows. */
-static const char *put_escape(struct bytes *out, const char *p)
-{
-	uint8_t c = (uint8_t)*p, escape = escapes[c];
-	char text[6] = {'\\', (char)escape, '0', '0', hex_digits[c >> 4], hex_digits[c & 15]};
-
 	if (escape == 'e') {
-		bytes_append(out, (uint8_t)p[2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
-		return p + 3;
+		memcpy(to, (uint8_t)(*p)[2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
+		*p += 3;
+		return to + 6;
 	}
-	bytes_append(out, text, escape == 'u' ? 6 : 2);
-	return p + 1;
+	(*p)++;
+	to[0] = '\\';
+	to[1] = (char)escape;
+	if (escape != 'u')
+		return to + 2;
+	to[2] = to[3] = '0';
+	to[4] = hex_digits[c >> 4];
+	to[5] = hex_digits[c & 15];
+	return to + 6;
 }
 
-/* The inside of a string. */
+/* The inside of a string, straight into the queue: texts are often JSON, full of quotes. */
 static void put_escaped(struct bytes *out, struct slice text)
 {
 	const char *p = text.p, *end = p + text.n;
 
 	while (p < end) {
-		const char *stop = find_escape(p, end);
+		size_t room;
+		char *start = bytes_reserve(out, STEP_MAX, &room), *to = start;
 
-		bytes_append(out, p, (size_t)(stop - p));
-		p = stop < end ? put_escape(out, stop) : end;
+		while (p < end && room - (size_t)(to - start) >= STEP_MAX) {
+			if (end - p >= 8) {
+				size_t n = count_plain(p);
+
+				memcpy(to, p, 8);
+				to += n;
+				p += n;
+				if (n == 8 || room - (size_t)(to - start) < STEP_MAX)
+					continue;
+			}
+			to = put_character(to, &p, end);
+		}
+		bytes_commit(out, (size_t)(to - start));
 	}
 }
 
