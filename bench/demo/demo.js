@@ -34,6 +34,7 @@ class Column {
 		this.input = this.find(".send input");
 		this.input.setAttribute("aria-label", `Message over ${title}`);
 		this.awaited = []; // when each own message was sent, until it comes back
+		this.heard = new Set(); // who comes back is told again what was said before
 
 		this.transport = new transport();
 		this.transport.onState = (state) => this.showState(state);
@@ -105,11 +106,16 @@ class Column {
 			if (name !== this.ownName)
 				this.addLine("notice", `${name} ${kind === "join" ? "came" : "left"}. Members: ${here}.`);
 			break;
-		case "message":
+		case "message": {
+			const key = JSON.stringify([at, name, text]);
+			if (old && this.heard.has(key))
+				break;
+			this.heard.add(key);
 			if (name === this.ownName && !old)
 				this.showRoundTrip();
 			this.addMessage(name, text, at, old);
 			break;
+		}
 		case "error":
 			this.addLine("notice", text);
 			break;
