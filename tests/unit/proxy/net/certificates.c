@@ -49,7 +49,7 @@ static X509 *make_x509(EVP_PKEY *key, const char *name)
 
 char *certificates_path(const struct certificates *self, const char *file)
 {
-	static char paths[32][128];
+	static char paths[32][512];
 	static unsigned next;
 	char *path = paths[next++ % ARRAY_LEN(paths)];
 

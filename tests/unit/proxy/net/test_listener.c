@@ -300,10 +300,12 @@ static void test_without_descriptors_it_pauses_and_goes_on(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	log_set_level(LOG_LEVEL_ERROR);
 	listener_resume(f->listener);
-	while (listener_n_descriptor_failures(f->listener) < 2)
+	while (listener_n_descriptor_failures(f->listener) == 0)
 		loop_turn(f->loop, true);
 	assert_int_equal(f->n_accepted, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	/* A second client: the first may be gone where the limit is only emulated. */
+	dial(f);
 	while (f->n_accepted == 0)
 		loop_turn(f->loop, true);
 }
