@@ -47,8 +47,7 @@ bool media_parameter_split(struct slice part, struct slice *name, struct slice *
 
 	*name = slice_first(part, n);
 	*value = slice_from(part, n + 1);
-	return n < part.n && h1_is_token(*name) &&
-		(h1_is_token(*value) || is_quoted_string(*value));
+	return h1_is_token(*name) && (h1_is_token(*value) || is_quoted_string(*value));
 }
 
 bool media_value_unquote(struct slice value, char *out, size_t size, struct slice *text)
@@ -74,5 +73,5 @@ bool media_type_split(struct slice part, struct slice *type, struct slice *subty
 
 	*type = slice_first(part, n);
 	*subtype = slice_from(part, n + 1);
-	return n < part.n && h1_is_token(*type) && h1_is_token(*subtype);
+	return h1_is_token(*type) && h1_is_token(*subtype);
 }

@@ -265,8 +265,6 @@ static bool parse_preference(
 	if (!slice_equals_ignoring_case(slice_trim(slice_first(part, n)), SLICE("wait")))
 		return false;
 	value = slice_trim(slice_from(part, n + 1));
-	if (value.n == 0)
-		return false;
 	return media_value_unquote(value, arena_alloc_text(arena, value.n), value.n, &text) &&
 		parse_wait(text, limit_ms, wait_ms);
 }

@@ -127,6 +127,7 @@ static void same_origin_is_scheme_host_and_port(void **state)
 		{"http", "a", "http://x@a", false},
 		{"http", "a", "http://a@b", false},
 		{"http", "a", "http:a", false},
+		{"http", "a", "http:xya", false},
 		{"http", "a", "http:/a", false},
 		{"http", "a", "http:///a", false},
 		{"http", "a", "//a", false},

@@ -57,6 +57,8 @@ static void kinds_by_content_type(void **state)
 		{"text/plain; x=y", POST_TEXT},
 		{"text/plain ;\tx=\"a;charset=latin1\" ; y=\"\"", POST_TEXT},
 		{"text/plain;", POST_TEXT},
+		{"text/plain; x=\"a\\\";charset=latin1\"", POST_TEXT},
+		{"text/plain; x=\"a\"b", POST_UNSUPPORTED},
 		{"text/plain; ; x=y;", POST_TEXT},
 		{"application/x-ndjson; profile=\"a,b\"", POST_LINES},
 	};
