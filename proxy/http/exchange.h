@@ -93,6 +93,8 @@ struct exchange {
 	const struct conf_route *route; /* set by the router; NULL until then */
 	const char *server_name; /* backend server used, for the log; NULL: none; a static or conf
 				    string */
+	struct slice client_address; /* set before an upgrade: what the log shows for the client,
+				      * "": the peer */
 	struct slice session_label; /* bridge: masked session id for the log, in log memory */
 
 	struct arena arena;
@@ -131,8 +133,7 @@ void exchange_finish(struct exchange *x, enum reason reason);
 void exchange_close(struct exchange *x);
 /*
  * The codec itself ends the request (its body is broken, too large or late): the handler's on_end
- * is called now, and the client gets the error answer, or a cut if a response has begun. From the
- * loop only.
+ * is called now, and the client gets the error answer. Before a response only; from the loop only.
  */
 void exchange_refuse(struct exchange *x, enum reason reason);
 /* Copies the request line and the fields that access logs show out of the arena, then clears it. */

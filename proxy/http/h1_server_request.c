@@ -46,8 +46,12 @@ void h1_server_refuse_body(struct h1_server *self, enum reason reason)
 {
 	self->must_close = true;
 	conn_set_reading(self->conn, false);
+	/* A handler that reads the body breaks off by this; an answer that was given already stays. */
 	pipe_abort(&self->x->req_body);
-	exchange_refuse(self->x, reason);
+	if (self->x->state == EXCHANGE_REQUESTED)
+		exchange_refuse(self->x, reason);
+	else
+		exchange_set_reason(self->x, reason);
 }
 
 static void end_request_body(struct h1_server *self)

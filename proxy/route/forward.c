@@ -6,6 +6,7 @@
 #include "proxy/base/memory.h"
 #include "proxy/route/gate.h"
 #include "proxy/route/hop.h"
+#include "proxy/route/hop_client.h"
 
 /* Lives as long as the exchange, and so as long as a tunnel. */
 struct forward {
@@ -36,8 +37,10 @@ static void on_head(void *arg, struct response_head *head)
 	x->times.connected = self->fetch.connected_us;
 	x->server_name = self->fetch.server_name;
 	hop_response(head, &x->arena, x->route->conf);
-	if (head->is_upgrade)
+	if (head->is_upgrade) {
 		x->tunnel_timeout_ms = (uint64_t)x->route->tunnel_timeout_ms;
+		x->client_address = hop_client_address(x);
+	}
 	exchange_respond(x, head);
 }
 

@@ -370,6 +370,8 @@ struct slice hop_client_address(struct exchange *x)
 	char buf[ADDRESS_TEXT_SIZE];
 	struct hop_client client;
 
+	if (x->req == NULL && x->client_address.n > 0)
+		return x->client_address;
 	hop_client_init(&client, x);
 	return arena_copy(&x->arena, hop_client_find_address(&client, x->req, buf));
 }

@@ -57,8 +57,8 @@ struct slice hop_client_find_host(
 	const struct hop_client *self, const struct request_head *received);
 
 /*
- * The same of an exchange, in its arena. In a tunnel, whose head is gone, they are those of the
- * connection.
+ * The same of an exchange, in its arena. In a tunnel, whose head is gone, the address is what
+ * exchange.client_address kept, the others are those of the connection.
  */
 struct slice hop_client_address(struct exchange *x);
 struct slice hop_client_scheme(const struct exchange *x);

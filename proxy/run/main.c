@@ -10,6 +10,9 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
+/* Wrong arguments; a wrong configuration is EXIT_FAILURE. */
+#define EXIT_USAGE 2
+
 static int with_conf(const struct command_line *line)
 {
 	struct conf_errors errors = {0};
@@ -49,7 +52,7 @@ int main(int argc, char **argv)
 
 	if (!command_line_parse(&line, argc, argv, stderr)) {
 		command_line_clear(&line);
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	}
 	switch (line.action) {
 	case COMMAND_LINE_VERSION:

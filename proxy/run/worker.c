@@ -19,6 +19,7 @@
 #include "proxy/route/access_log.h"
 #include "proxy/route/backend.h"
 #include "proxy/route/forward.h"
+#include "proxy/route/gate.h"
 #include "proxy/route/router.h"
 #include "proxy/run/clients.h"
 #include "proxy/run/logs.h"
@@ -75,7 +76,8 @@ static void on_request(void *arg, struct exchange *x)
 		exchange_answer_reason(x, REASON_DRAIN);
 		return;
 	}
-	if (self->bridges[route->index] != NULL && bridge_start(self->bridges[route->index], x))
+	if (self->bridges[route->index] != NULL &&
+		(gate_refuses(x) || bridge_start(self->bridges[route->index], x)))
 		return;
 	forward_start(x, self->backends[route->backend->index]);
 }
