@@ -47,7 +47,7 @@ struct conn_owner {
 	/* New bytes in conn_input, or the peer's clean end (conn_has_input_ended). */
 	void (*on_input)(void *arg);
 	/* conn_output_room came back after it had been 0, or all output has left (told once after
-	 * each conn_flush that did not finish). */
+	 * each conn_flush that did not finish), or our end has left. */
 	void (*on_output)(void *arg);
 	/* Broken: nothing more comes or goes. Input received before stays readable. The owner still
 	 * has to close. */
@@ -100,14 +100,16 @@ struct bytes *conn_output(struct conn *self);
 size_t conn_output_room(struct conn *self);
 /* Asks for a write at the end of this turn. */
 void conn_flush(struct conn *self);
-/* Ends our side once the output has left: shutdown(SHUT_WR) or close_notify. */
+/* Ends our side once the output has left: shutdown(SHUT_WR), with TLS after close_notify. on_output
+ * tells when the end is with the socket. Nothing may be appended afterwards. */
 void conn_end_output(struct conn *self);
+/* The end is with the socket. */
 bool conn_has_output_ended(const struct conn *self);
 /* When output is waiting for the peer: the time of the last byte that left, or of when it began to
  * wait; 0 when nothing waits. */
 uint64_t conn_stalled_since_ms(const struct conn *self);
-/* Bytes written to the socket that the peer's TCP has not acknowledged yet (SIOCOUTQ); 0 if
- * unknown. */
+/* Bytes written to the socket that the peer's TCP has not acknowledged yet (SIOCOUTQ), as they are
+ * on the wire; 0 if unknown. What still waits to be written is not counted. */
 size_t conn_unacknowledged(const struct conn *self);
 
 /* Gives back what an idle conn does not need (compacts input, TLS buffers). */
