@@ -305,7 +305,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 void loop_turn(struct loop *self, bool block)
 {
 	if (self->base != NULL) {
-		int flags = block && TAILQ_EMPTY(&self->notices) ? EVLOOP_ONCE : EVLOOP_NONBLOCK;
+		int flags = block && TAILQ_EMPTY(&self->notices) ? EVLOOP_ONCE
+								 : EVLOOP_ONCE | EVLOOP_NONBLOCK;
 
 		self->is_now_known = false;
 		(void)event_base_loop(self->base, flags);
