@@ -295,6 +295,16 @@ int bytes_vectors(const struct bytes *self, struct iovec *iov, int max, size_t l
 	return n;
 }
 
+size_t bytes_round_up(const struct bytes *self, size_t n)
+{
+	size_t total = 0;
+
+	for (const struct bytes_segment *segment = self->head; segment != NULL && total < n;
+		segment = segment->next)
+		total += segment_used(segment);
+	return total;
+}
+
 void bytes_move(struct bytes *self, struct bytes *src, size_t n)
 {
 	ASSERT(n <= src->size);

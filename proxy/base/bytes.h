@@ -70,6 +70,8 @@ void bytes_peek(const struct bytes *self, void *p, size_t n);
 /* Vectors over at most `limit` bytes from the head, for writev. Returns how many. */
 int bytes_vectors(const struct bytes *self, struct iovec *iov, int max, size_t limit);
 
+/* n, or a little more so that it ends where a segment does: moving that many copies nothing. */
+size_t bytes_round_up(const struct bytes *self, size_t n);
 /* Moves the first n bytes (at most src's size) to the tail of self. */
 void bytes_move(struct bytes *self, struct bytes *src, size_t n);
 void bytes_move_all(struct bytes *self, struct bytes *src);

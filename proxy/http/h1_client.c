@@ -165,7 +165,7 @@ static void send_request_body(struct h1_client *self)
 {
 	struct pipe *from = self->fetch->req_body;
 	struct bytes data;
-	size_t n = MIN(pipe_size(from), conn_output_room(self->conn));
+	size_t n = bytes_round_up(&from->bytes, conn_output_room(self->conn));
 
 	if (n > 0) {
 		bytes_init(&data);
@@ -330,12 +330,6 @@ static bool take_head(struct h1_client *self, struct response_head *head)
 	return self->fetch == fetch;
 }
 
-/* What may be a head, in one piece; what is behind it stays where it is. */
-static struct slice head_bytes(struct bytes *input)
-{
-	return bytes_linearize(input, MIN(bytes_size(input), (size_t)limits.max_head_size + 1));
-}
-
 /* False: the connection is closed, or more bytes are needed. */
 static bool read_head(struct h1_client *self)
 {
@@ -345,7 +339,7 @@ static bool read_head(struct h1_client *self)
 	struct slice copy;
 	const char *why = "";
 
-	switch (h1_head_scan_continue(&self->scan, head_bytes(input), &limits, false)) {
+	switch (h1_head_scan_queue(&self->scan, input, &limits, false)) {
 	case H1_SCAN_MORE:
 		return false;
 	case H1_SCAN_REFUSED:
@@ -386,8 +380,8 @@ static void read_body(struct h1_client *self)
 
 	bytes_init(&data);
 	while (!h1_body_is_done(&self->body) && (room = pipe_room(to)) > 0) {
-		size_t n = h1_body_decode(&self->body, input, &data, room, &limits,
-			self->fetch->arena, &self->trailers);
+		size_t n = h1_body_decode(&self->body, input, &data, bytes_round_up(input, room),
+			&limits, self->fetch->arena, &self->trailers);
 
 		if (n > 0)
 			pipe_put(to, &data, n);

@@ -16,6 +16,7 @@
 #ifndef PROXY_HTTP_H1_HEAD_H
 #define PROXY_HTTP_H1_HEAD_H
 
+#include "proxy/base/bytes.h"
 #include "proxy/base/macros.h"
 #include "proxy/http/message.h"
 #include "proxy/http/reason.h"
@@ -49,6 +50,12 @@ struct h1_head_scan {
  * REASON_HEADER_TOO_LARGE.
  */
 enum h1_scan h1_head_scan_continue(struct h1_head_scan *self, struct slice input,
+	const struct h1_limits *limits, bool is_request);
+/*
+ * The same on a queue. Of what stands in several segments only as much is joined as the head needs:
+ * on H1_SCAN_HEAD the head is contiguous at the front.
+ */
+enum h1_scan h1_head_scan_queue(struct h1_head_scan *self, struct bytes *input,
 	const struct h1_limits *limits, bool is_request);
 /*
  * RFC 9112 section 2.2: a server ignores at least one CRLF before the request line. Returns 2, 0,

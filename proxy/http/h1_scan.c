@@ -55,3 +55,18 @@ size_t h1_skip_empty_line(struct slice input, bool *more)
 	*more = input.n == 1 && input.p[0] == '\r';
 	return input.n >= 2 && input.p[0] == '\r' && input.p[1] == '\n' ? 2 : 0;
 }
+
+enum h1_scan h1_head_scan_queue(struct h1_head_scan *self, struct bytes *input,
+	const struct h1_limits *limits, bool is_request)
+{
+	size_t n = bytes_front(input).n;
+	enum h1_scan result;
+
+	for (;;) {
+		result = h1_head_scan_continue(self, bytes_linearize(input, n), limits, is_request);
+		if (result != H1_SCAN_MORE || n == bytes_size(input))
+			return result;
+		/* Doubled, so that a long row of small segments is not copied over and over. */
+		n = bytes_round_up(input, MIN(MAX(n * 2, (size_t)1024), bytes_size(input)));
+	}
+}

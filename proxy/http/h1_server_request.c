@@ -46,7 +46,8 @@ void h1_server_refuse_body(struct h1_server *self, enum reason reason)
 {
 	self->must_close = true;
 	conn_set_reading(self->conn, false);
-	/* A handler that reads the body breaks off by this; an answer that was given already stays. */
+	/* A handler that reads the body breaks off by this; an answer that was given already stays.
+	 */
 	pipe_abort(&self->x->req_body);
 	if (self->x->state == EXCHANGE_REQUESTED)
 		exchange_refuse(self->x, reason);
@@ -79,8 +80,9 @@ void h1_server_read_body(struct h1_server *self)
 
 	bytes_init(&data);
 	while (!h1_body_is_done(&self->body) && (room = pipe_room(&x->req_body)) > 0) {
-		n = h1_body_decode(&self->body, conn_input(self->conn), &data, room, &limits,
-			&x->arena, &self->trailers);
+		n = h1_body_decode(&self->body, conn_input(self->conn), &data,
+			bytes_round_up(conn_input(self->conn), room), &limits, &x->arena,
+			&self->trailers);
 		if (h1_body_is_broken(&self->body)) {
 			bytes_clear(&data);
 			h1_server_refuse_body(self, REASON_BAD_BODY);
@@ -156,12 +158,6 @@ static void begin_head(struct h1_server *self)
 	self->head_started_us = loop_now_us(self->loop);
 }
 
-/* What may be a head, in one piece; what is behind it stays where it is. */
-static struct slice head_bytes(struct bytes *input, const struct h1_limits *limits)
-{
-	return bytes_linearize(input, MIN(bytes_size(input), (size_t)limits->max_head_size + 1));
-}
-
 void h1_server_read_head(struct h1_server *self)
 {
 	struct bytes *input = conn_input(self->conn);
@@ -172,7 +168,7 @@ void h1_server_read_head(struct h1_server *self)
 		begin_head(self);
 	if (self->state != SERVER_HEAD)
 		return;
-	switch (h1_head_scan_continue(&self->scan, head_bytes(input, &limits), &limits, true)) {
+	switch (h1_head_scan_queue(&self->scan, input, &limits, true)) {
 	case H1_SCAN_HEAD:
 		take_request(self, slice_first(bytes_front(input), self->scan.size));
 		return;

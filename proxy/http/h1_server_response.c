@@ -111,7 +111,7 @@ static void write_body(struct h1_server *self)
 	while (pipe_size(&x->res_body) > 0 && (room = conn_output_room(self->conn)) > 0) {
 		size_t before = pipe_size(&x->res_body);
 
-		write_body_bytes(self, MIN(room, before));
+		write_body_bytes(self, bytes_round_up(&x->res_body.bytes, room));
 		if (pipe_size(&x->res_body) == before)
 			break;
 	}

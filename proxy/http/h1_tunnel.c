@@ -17,7 +17,8 @@ size_t h1_tunnel_receive(struct conn *conn, struct pipe *to)
 
 size_t h1_tunnel_send(struct conn *conn, struct pipe *from)
 {
-	size_t n = pipe_take(from, conn_output(conn), conn_output_room(conn));
+	size_t room = conn_output_room(conn);
+	size_t n = pipe_take(from, conn_output(conn), bytes_round_up(&from->bytes, room));
 
 	if (n > 0)
 		conn_flush(conn);

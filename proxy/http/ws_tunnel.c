@@ -97,7 +97,7 @@ size_t ws_tunnel_to_client(struct ws_tunnel *self, struct pipe *from, struct byt
 	uint8_t close[WS_FRAME_HEAD_MAX + WS_CONTROL_MAX];
 	size_t total = 0, part;
 
-	n = MIN(n, pipe_size(from));
+	n = bytes_round_up(&from->bytes, n);
 	while (!self->to_client.is_told && total < n) {
 		part = pass(self, &self->to_client, &from->bytes, n - total);
 		if (part == 0)
