@@ -48,7 +48,7 @@ static const char *const alpn_words[] = {"http/1.1", NULL};
 /* clang-format off */
 const struct conf_option conf_options[] = {
 	/* global */
-	{ ROW(GLOBAL, access_log, PATH, access_log), DEFAULT("off"), WORDS(access_log_words),
+	{ ROW(GLOBAL, access_log, PATH, access_log), DEFAULT("stdout"), WORDS(access_log_words),
 	  HELP("where a line per request goes: off, stdout, stderr or a file") },
 	{ ROW(GLOBAL, access_log_format, ENUM, access_log_format), DEFAULT("combined"),
 	  WORDS(conf_words_access_log_format),

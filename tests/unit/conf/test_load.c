@@ -76,7 +76,7 @@ static void test_defaults(void **state)
 	struct conf *conf = must_parse(LISTEN BACKEND ROUTE);
 
 	(void)state;
-	assert_string_equal(conf->access_log, "off");
+	assert_string_equal(conf->access_log, "stdout");
 	assert_int_equal(conf->log_level, LOG_LEVEL_INFO);
 	assert_int_equal(conf->drain_ms, 30000);
 	assert_false(conf->listens[0].is_tls);
@@ -212,7 +212,7 @@ static void test_relative_paths(void **state)
 	(void)snprintf(expected, sizeof(expected), "%s/tls/a.pem", directory);
 	out = fopen(path, "w");
 	assert_non_null(out);
-	assert_true(fputs("access_log = stdout error_log = \"/e\"\n"
+	assert_true(fputs("access_log = stderr error_log = \"/e\"\n"
 			  "listen \"80\" { certificates = {\"tls/a.pem\", \"/b.pem\"}\n"
 			  "  certificate_keys = {\"\", \"k\"} }\n" BACKEND ROUTE,
 			    out) >= 0);
@@ -223,7 +223,7 @@ static void test_relative_paths(void **state)
 	assert_string_equal(conf->listens[0].certificates.items[0], expected);
 	assert_string_equal(conf->listens[0].certificates.items[1], "/b.pem");
 	assert_string_equal(conf->listens[0].certificate_keys.items[0], "");
-	assert_string_equal(conf->access_log, "stdout");
+	assert_string_equal(conf->access_log, "stderr");
 	assert_string_equal(conf->error_log, "/e");
 	assert_string_equal(conf->listens[0].client_ca, "");
 	conf_unref(conf);
