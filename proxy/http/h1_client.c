@@ -36,6 +36,7 @@ struct h1_client {
 	struct h1_body body;
 	uint64_t idle_ms;
 	uint64_t progress_ms; /* last byte either way, for the deadline of the phase */
+	uint32_t n_interim;   /* bytes of interim heads of this fetch */
 	enum h1_client_state state;
 	bool is_request_done; /* written whole to the conn's output */
 	bool wants_close;     /* the response said so */
@@ -255,6 +256,7 @@ static void client_start(struct fetcher *base, struct fetch *fetch)
 	self->scan = (struct h1_head_scan){0};
 	self->trailers = (struct fields){0};
 	self->wants_close = false;
+	self->n_interim = 0;
 	fetch->fetcher = base;
 	fetch->carrier = self;
 	fetch->cancel = on_cancel;
@@ -301,6 +303,13 @@ static bool take_head(struct h1_client *self, struct response_head *head)
 	struct fetch *fetch = self->fetch;
 
 	if (head->status < 200 && head->status != 101) {
+		/* Each is kept until the end, and asks for more patience: together they may be no
+		 * larger than one head. */
+		self->n_interim += self->scan.size;
+		if (self->n_interim > limits.max_head_size) {
+			client_fail(self, REASON_BACKEND_PROTOCOL, "too many interim responses");
+			return false;
+		}
 		self->scan = (struct h1_head_scan){0};
 		set_deadline(self, fetch->timeouts.response_ms);
 		fetch->owner->on_interim(fetch->arg, head);
@@ -486,8 +495,10 @@ static void on_lost(void *arg, enum conn_loss loss)
 	/* What came before the reset may be a whole response. */
 	if (self->state == CLIENT_HEAD && bytes_size(conn_input(self->conn)) > 0)
 		on_input(self);
-	if (self->fetch == NULL)
+	if (self->fetch == NULL) {
+		client_close(self, true);
 		return;
+	}
 	if (self->state == CLIENT_TUNNEL)
 		client_fail(self, REASON_TUNNEL_CUT, conn_loss_text(self->conn));
 	else if (self->state == CLIENT_BODY)

@@ -115,7 +115,7 @@ static void on_request_room(void *arg)
 {
 	struct h1_server *self = arg;
 
-	if (self->x == NULL || self->x->req_body.is_reader_gone)
+	if (self->x == NULL || self->x->req_body.is_reader_gone || self->x->req_body.is_aborted)
 		return;
 	conn_set_reading(self->conn, true);
 	h1_server_on_input(self);

@@ -158,6 +158,12 @@ static void pump_tunnel(struct h1_server *self)
 
 void h1_server_wait(struct h1_server *self)
 {
+	/* The drain began when this response's head had been written. What stands in the pipeline
+	 * already is answered. */
+	if (self->is_draining && bytes_size(conn_input(self->conn)) == 0) {
+		h1_server_finish(self);
+		return;
+	}
 	self->state = SERVER_IDLE;
 	h1_server_set_deadline(self, self->listen->idle_timeout_ms);
 	conn_set_reading(self->conn, true);

@@ -89,7 +89,9 @@ static size_t pass(
 {
 	if (is_time_to_tell(self, direction))
 		return 0;
-	return track(direction, bytes, n, self->is_leaving && !direction->is_lost);
+	/* Behind a close there is no boundary to stop at: nothing will be put there. */
+	return track(direction, bytes, n,
+		self->is_leaving && !direction->is_lost && !direction->has_closed);
 }
 
 size_t ws_tunnel_to_client(struct ws_tunnel *self, struct pipe *from, struct bytes *out, size_t n)
