@@ -4,18 +4,15 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import test from 'node:test';
 
+import { page } from './lib/pages.mjs';
 import { Pollux, freePort } from './lib/pollux.mjs';
 import { RawBackend } from './lib/raw_backend.mjs';
-import { connect, errorPage, forwardedGet, get, ok, passedOk, stage } from './lib/stage.mjs';
+import { connect, forwardedGet, get, ok, passedOk, stage } from './lib/stage.mjs';
 import { pass } from './lib/wait.mjs';
 import { Wire } from './lib/wire.mjs';
 
 const POST = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody';
 const FORWARDED_POST = 'POST / HTTP/1.1\r\nHost: a\r\nVia: 1.1 pollux\r\nContent-Length: 4\r\n\r\nbody';
-
-function unreachable(sentence = 'The server could not be reached.') {
-	return errorPage(502, 'Bad Gateway', sentence, { connection: '' });
-}
 
 // The pool.
 
@@ -131,8 +128,7 @@ test('who waits for a full server too long gets 503', async (t) => {
 	const conn = await backend.accept();
 	await conn.readRequest();
 	other.send(get('/2'));
-	await other.expectResponse(errorPage(503, 'Service Unavailable',
-		'No server is available at the moment.', { fields: 'retry-after: 1\r\n', connection: '' }));
+	await other.expectResponse(page('no-server'));
 	assert.equal((await pollux.accessed({ target: '/2' })).reason, 'no-server');
 	conn.send(ok());
 	await client.expect(passedOk());
@@ -253,7 +249,7 @@ for (const method of ['POST', 'PATCH', 'LOCK']) {
 		parts.client.send(`${method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody`);
 		await conn.readRequest();
 		conn.end();
-		await parts.client.expectResponse(unreachable('The server closed without an answer.'));
+		await parts.client.expectResponse(page('backend-gone'));
 		assert.equal((await parts.pollux.accessed({ method })).reason, 'backend-gone');
 		assert.equal(parts.backend.conns.length, 1);
 	});
@@ -266,7 +262,7 @@ test('a PUT is not sent again once a byte of its body has left', async (t) => {
 	parts.client.send('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
 	await conn.readRequest();
 	conn.end();
-	await parts.client.expectResponse(unreachable('The server closed without an answer.'));
+	await parts.client.expectResponse(page('backend-gone'));
 	assert.equal(parts.backend.conns.length, 1);
 });
 
@@ -285,7 +281,7 @@ test('half a head is no answer: a GET is sent again, a POST is not', async (t) =
 	parts.client.send(POST);
 	await next.readRequest();
 	next.send('HTTP/1.1 200 O').end();
-	await parts.client.expectResponse(unreachable('The server closed without an answer.'));
+	await parts.client.expectResponse(page('backend-gone'));
 	assert.equal(parts.backend.conns.length, 2);
 });
 
@@ -296,7 +292,7 @@ test('retries = 0: nothing is sent again', async (t) => {
 	parts.client.send(get('/again'));
 	await conn.readRequest();
 	conn.end();
-	await parts.client.expectResponse(unreachable('The server closed without an answer.'));
+	await parts.client.expectResponse(page('backend-gone'));
 	assert.equal(parts.backend.conns.length, 1);
 });
 
@@ -308,7 +304,7 @@ test('connection refused: 502', async (t) => {
 
 	for (let n = 0; n < 2; n++) {
 		client.send(get());
-		await client.expectResponse(unreachable());
+		await client.expectResponse(page('connect'));
 	}
 	assert.equal((await pollux.accessed()).reason, 'connect');
 });
@@ -318,7 +314,7 @@ test('a name that does not resolve: 502', async (t) => {
 	const client = await connect(t, pollux);
 
 	client.send(get());
-	await client.expectResponse(unreachable());
+	await client.expectResponse(page('connect'));
 	assert.equal((await pollux.accessed()).reason, 'connect');
 });
 
@@ -338,8 +334,7 @@ test('connect_timeout covers the TLS handshake: 504', async (t) => {
 	});
 
 	client.send(get());
-	await client.expectResponse(errorPage(504, 'Gateway Timeout',
-		'The server could not be reached in time.', { connection: '' }));
+	await client.expectResponse(page('connect-timeout'));
 	assert.equal((await pollux.accessed()).reason, 'connect-timeout');
 });
 
@@ -349,8 +344,7 @@ test('response_timeout: 504, and the connection is given up', async (t) => {
 	client.send(get());
 	const conn = await backend.accept();
 	await conn.readRequest();
-	await client.expectResponse(errorPage(504, 'Gateway Timeout',
-		'The server did not answer in time.', { connection: '' }));
+	await client.expectResponse(page('response-timeout'));
 	await conn.expectGone();
 	assert.equal((await pollux.accessed()).reason, 'response-timeout');
 });

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { page } from './lib/pages.mjs';
 import { Pollux } from './lib/pollux.mjs';
 import { RawBackend } from './lib/raw_backend.mjs';
-import { connect, errorPage, get, ok, passedOk, stage } from './lib/stage.mjs';
+import { connect, get, ok, passedOk, stage } from './lib/stage.mjs';
 
 // Sends one request and returns it as the backend gets it; the client gets its answer, too.
 async function forwarded({ backend, client }, request, answer = ok()) {
@@ -260,7 +261,7 @@ test('no route: 404, and the log says so', async (t) => {
 	const { pollux, client } = await stage(t, { route: { path: '/only' } });
 
 	client.send(get('/'));
-	await client.expectResponse(errorPage(404, 'Not Found', 'There is nothing here.', { connection: '' }));
+	await client.expectResponse(page('no-route'));
 	const entry = await pollux.accessed({ target: '/' });
 	assert.equal(entry.reason, 'no-route');
 	assert.equal(entry.status, 404);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { chunked } from './lib/http_text.mjs';
-import { connect, errorPage, forwardedGet, get, ok, passedOk, stage } from './lib/stage.mjs';
+import { page } from './lib/pages.mjs';
+import { connect, forwardedGet, get, ok, passedOk, stage } from './lib/stage.mjs';
 
 test('a request and its response pass', async (t) => {
 	const { backend, client } = await stage(t);
@@ -490,7 +491,7 @@ test('an error page says what is wrong, and keeps the connection where it can', 
 	const { client } = await stage(t, { route: { path: '/only' } });
 
 	client.send(get('/elsewhere'));
-	await client.expectResponse(errorPage(404, 'Not Found', 'There is nothing here.', { connection: '' }));
+	await client.expectResponse(page('no-route'));
 	client.send('HEAD /elsewhere HTTP/1.1\r\nHost: a\r\n\r\n');
 	const head = await client.readResponse({ method: 'HEAD' });
 	assert.equal(head.status, 404);

@@ -59,6 +59,7 @@ export class Pollux {
 	 *	backends the same by name
 	 *	route    one or an array: { path: '/', backend: name, ...options }
 	 *	files    the limit of open files
+	 *	wrapper  words of a command that runs it: ['valgrind', ...]
 	 */
 	static async start(owner, options) {
 		for (let n = 1; ; n++) {
@@ -125,8 +126,8 @@ export class Pollux {
 		});
 	}
 
-	#spawn({ files, environment }) {
-		const command = [PROGRAM, '-c', this.config];
+	#spawn({ files, environment, wrapper = [] }) {
+		const command = [...wrapper, PROGRAM, '-c', this.config];
 		if (files !== undefined)
 			command.unshift('sh', '-c', `ulimit -n ${files} && exec "$@"`, 'sh');
 		assert.ok(existsSync(PROGRAM), `${PROGRAM} is not there: build it, or set POLLUX_BUILD`);

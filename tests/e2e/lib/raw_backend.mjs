@@ -10,6 +10,7 @@ import { Wire } from './wire.mjs';
 export class RawBackend extends Changing {
 	conns = []; // Wires, in the order accepted
 	#served = new Set();
+	#heard = [];
 	errors = []; // of TLS handshakes
 	#nAccepted = 0;
 	#server;
@@ -39,6 +40,10 @@ export class RawBackend extends Changing {
 			? net.createServer(options)
 			: tls.createServer(options);
 		this.#server.on(tlsOptions === undefined ? 'connection' : 'secureConnection', (socket) => {
+			socket.on('data', (chunk) => {
+				this.#heard.push(chunk);
+				this.changed();
+			});
 			this.conns.push(new Wire(socket));
 			this.changed();
 		});
@@ -56,9 +61,9 @@ export class RawBackend extends Changing {
 		return wire;
 	}
 
-	// All bytes of all connections so far.
-	get received() {
-		return Buffer.concat(this.conns.map((conn) => conn.received)).toString('latin1');
+	// All bytes that have come so far, of all connections, in the order of their coming.
+	get heard() {
+		return Buffer.concat(this.#heard).toString('latin1');
 	}
 
 	// From now on answers each request on each connection, old and new: `answer(request, conn)` gives

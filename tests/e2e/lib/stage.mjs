@@ -38,11 +38,3 @@ export function ok(body = 'ok', fields = '') {
 export function passedOk(body = 'ok', fields = '') {
 	return `HTTP/1.1 200 OK\r\n${fields}Via: 1.1 pollux\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
-
-// An error page of ours, its Date apart.
-export function errorPage(status, reason, sentence, { fields = '', connection = 'close' } = {}) {
-	const body = `${status} ${reason}\n${sentence}\n`;
-	const end = connection === '' ? '' : `Connection: ${connection}\r\n`;
-	return `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n${fields}`
-		+ `Content-Length: ${body.length}\r\n${end}\r\n${body}`;
-}

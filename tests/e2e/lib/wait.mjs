@@ -2,7 +2,7 @@
 // sentence that says what did not come.
 
 // Long enough for a sanitizer build on a busy machine; a wait that takes as long is a failure.
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 15_000);
 
 export async function within(promise, what, ms = PATIENCE_MS) {
 	let timer;
