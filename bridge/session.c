@@ -100,15 +100,21 @@ static void end_transport(struct session *self, enum transport_end why)
 	transport->ops->end(transport, why);
 }
 
+static void free_send(struct session_send *send)
+{
+	message_list_clear(&send->frames);
+	free(send);
+}
+
 static void finish_send(struct session *self, struct session_send *send, enum send_outcome outcome)
 {
 	TAILQ_REMOVE(&self->sends, send, link);
-	if (send->on_done != NULL) {
+	if (send->is_orphan)
+		self->orphan_cost -= send->cost;
+	if (send->on_done != NULL)
 		send->on_done(send, outcome);
-		return;
-	}
-	message_list_clear(&send->frames);
-	free(send);
+	else
+		free_send(send);
 }
 
 static void refuse_sends(struct session *self)
@@ -530,6 +536,18 @@ void session_withdraw(struct session *self, struct session_send *send)
 {
 	TAILQ_REMOVE(&self->sends, send, link);
 	set_send_wait(self);
+}
+
+void session_orphan(struct session *self, struct session_send *send)
+{
+	if (self->orphan_cost > 0 && self->orphan_cost + send->cost > self->route->queue_size) {
+		session_withdraw(self, send);
+		free_send(send);
+		return;
+	}
+	send->on_done = NULL;
+	send->is_orphan = true;
+	self->orphan_cost += send->cost;
 }
 
 void session_end(struct session *self)

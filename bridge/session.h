@@ -74,6 +74,7 @@ struct session_send {
 	void *arg;
 	struct session *session; /* set when it is submitted */
 	bool is_counted;	 /* takes part in the count: seq is not 0 */
+	bool is_orphan;		 /* nobody waits for the outcome */
 };
 
 TAILQ_HEAD(session_send_list, session_send);
@@ -119,6 +120,7 @@ struct session {
 	size_t unsent_cost;
 
 	struct session_send_list sends; /* waiting for room, oldest first */
+	size_t orphan_cost;		/* of those whose clients have gone */
 	uint64_t n_used;		/* highest number used up by a send */
 
 	uint64_t seen_ms; /* end of the last transport, or last request */
@@ -185,6 +187,12 @@ void session_trim(struct session *self, uint64_t written, uint64_t offset);
 MUST_USE enum send_outcome session_submit(struct session *self, struct session_send *send);
 /* A waiting send is out of the line; the caller's. */
 void session_withdraw(struct session *self, struct session_send *send);
+/*
+ * The client of a waiting send has gone, before it was told anything. The send is the session's
+ * now, and keeps its place as long as all such sends together are no larger than the queue; else
+ * it is dropped.
+ */
+void session_orphan(struct session *self, struct session_send *send);
 /* The client wants the end. Only SESSION_OPEN. */
 void session_end(struct session *self);
 

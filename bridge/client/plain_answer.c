@@ -69,8 +69,14 @@ void plain_answer_send(struct plain_exchange *self, struct response_head *head, 
 		head->has_content_length = true;
 		head->content_length = body != NULL ? bytes_size(body) : 0;
 	}
-	if (body != NULL) {
+	if (body != NULL)
 		add_type(self, head, type);
+	if (x->req->method == METHOD_HEAD) {
+		/* RFC 9110 section 9.3.2: the fields of a body, and none. */
+		head->body = BODY_NONE;
+		if (body != NULL)
+			bytes_clear(body);
+	} else if (body != NULL) {
 		pipe_put(&x->res_body, body, bytes_size(body));
 	}
 	pipe_put_end(&x->res_body);

@@ -151,7 +151,7 @@ static void on_body(void *arg, bool is_complete)
 	post_clear(&self->post);
 }
 
-/* The client is gone. A body that was complete keeps its place in the line. */
+/* The client is gone. A body that was complete keeps its place in the line if there is room. */
 static void on_end(struct exchange *x, void *arg)
 {
 	struct plain_send *self = arg;
@@ -159,7 +159,8 @@ static void on_end(struct exchange *x, void *arg)
 	(void)x;
 	post_clear(&self->post);
 	if (self->send != NULL)
-		self->send->on_done = NULL;
+		session_orphan(self->send->session, self->send);
+	self->send = NULL;
 }
 
 void plain_send_start(struct plain_exchange *px, struct session *session)

@@ -145,13 +145,12 @@ static void only_openings_and_sessions_are_the_bridges(void **state)
 		{"GET", "Accept: text/*\r\n"}, {"GET", "Prefer: respond-async\r\n"},
 		{"GET", "Prefer: wait=x\r\n"}, {"HEAD", EVENTS}, {"PUT", ""}, {"DELETE", ""},
 		{"PATCH", EVENTS}};
+	struct client *client;
 
 	(void)state;
 	stage_open("");
 	for (size_t i = 0; i < ARRAY_LEN(forwarded); i++) {
-		struct client *client =
-			client_request(forwarded[i][0], "/chat", forwarded[i][1], NULL);
-
+		client = client_request(forwarded[i][0], "/chat", forwarded[i][1], NULL);
 		assert_int_equal(client_status(client), 299);
 	}
 	assert_int_equal(stage_n_forwarded(), ARRAY_LEN(forwarded));
@@ -162,6 +161,11 @@ static void only_openings_and_sessions_are_the_bridges(void **state)
 	has_answer(client_request("DELETE", "/chat/~none", "", NULL), 404,
 		"{\"error\":\"unknown session\"}\n");
 	has_answer(client_request("PUT", "/chat/~none", "", NULL), 405, "{\"error\":\"method\"}\n");
+	/* A body would stand where the next answer is awaited (RFC 9110 section 9.3.2). */
+	client = client_request("HEAD", "/chat/~none", "", NULL);
+	assert_int_equal(client_status(client), 405);
+	assert_string_equal(client_field(client, "Content-Length"), "19");
+	assert_string_equal(client_body(client), "");
 	has_answer(get("/chat?wait=x", ""), 400, "{\"error\":\"wait\"}\n");
 	assert_int_equal(stage_n_dials(), 0);
 }

@@ -351,6 +351,26 @@ static void a_post_whose_client_went_keeps_its_place(void **state)
 	got("");
 }
 
+/* Else whoever posts and goes would fill the memory while the backend is slow. */
+static void posts_whose_clients_went_have_a_limit(void **state)
+{
+	const char *at;
+	int n, n_kept = 0;
+
+	(void)state;
+	open_session("max_message_size = 5000\nqueue = 10000\nsend_timeout = \"5s\"\n");
+	(void)fill(&n);
+	big[0] = 'o';
+	for (int i = 0; i < 20; i++)
+		client_leave(post("", big));
+	peer_set_room(peer, SIZE_MAX);
+	for (at = peer_received(peer); (at = strstr(at, "text o")) != NULL; at++)
+		n_kept++;
+	assert_int_equal(n_kept, 2);
+	has_answer(post("", "after"), 204, "");
+	got("text after\n");
+}
+
 static void what_did_not_reach_the_backend_is_counted(void **state)
 {
 	struct client *waiting, *client;
@@ -479,6 +499,7 @@ int main(void)
 		TEST(a_repeat_waits_for_the_outcome_of_the_first),
 		TEST(a_repeat_is_answered_though_the_queue_is_full),
 		TEST(a_post_whose_client_went_keeps_its_place),
+		TEST(posts_whose_clients_went_have_a_limit),
 		TEST(what_did_not_reach_the_backend_is_counted),
 		TEST(a_delete_closes_after_what_was_sent),
 		TEST(a_post_may_close),
