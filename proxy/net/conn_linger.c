@@ -10,9 +10,14 @@
 #include "proxy/base/memory.h"
 
 #define MAX_DISCARDED (256 * 1024)
+/* Nobody else counts these conns. Beyond this number the longest closing that has nothing left to
+ * write goes. */
+#define MAX_CLOSERS 1000
+/* How many are looked at for one that may go. */
+#define MAX_LOOKS 16
 
 struct linger_closer {
-	LIST_ENTRY(linger_closer) link;
+	TAILQ_ENTRY(linger_closer) link;
 	struct loop *loop;
 	struct conn *conn;
 	struct timer timer;
@@ -20,12 +25,13 @@ struct linger_closer {
 	size_t n_discarded;
 };
 
-static LIST_HEAD(, linger_closer) closers = LIST_HEAD_INITIALIZER(closers);
+/* The longest closing first. */
+static TAILQ_HEAD(linger_list, linger_closer) closers = TAILQ_HEAD_INITIALIZER(closers);
 static size_t n_closers;
 
 static void finish(struct linger_closer *self)
 {
-	LIST_REMOVE(self, link);
+	TAILQ_REMOVE(&closers, self, link);
 	n_closers--;
 	timer_close(self->loop, &self->timer);
 	conn_close(self->conn);
@@ -86,6 +92,18 @@ static const struct conn_owner owner = {
 	.on_lost = on_lost,
 };
 
+static void make_room(void)
+{
+	struct linger_closer *closer = TAILQ_FIRST(&closers);
+
+	if (n_closers < MAX_CLOSERS)
+		return;
+	for (int i = 0; i < MAX_LOOKS && !conn_has_output_ended(closer->conn); i++)
+		closer = TAILQ_NEXT(closer, link);
+	if (conn_has_output_ended(closer->conn))
+		finish(closer);
+}
+
 void conn_close_gracefully(struct conn *self, uint64_t linger_ms)
 {
 	struct linger_closer *closer;
@@ -94,13 +112,14 @@ void conn_close_gracefully(struct conn *self, uint64_t linger_ms)
 		conn_close(self);
 		return;
 	}
+	make_room();
 	closer = memory_alloc_zeroed(sizeof(*closer));
 	closer->loop = conn_loop(self);
 	closer->conn = self;
 	closer->linger_ms = linger_ms;
 	timer_init(&closer->timer, on_timer, closer);
 	timer_set_in(closer->loop, &closer->timer, linger_ms);
-	LIST_INSERT_HEAD(&closers, closer, link);
+	TAILQ_INSERT_TAIL(&closers, closer, link);
 	n_closers++;
 	bytes_clear(conn_input(self));
 	conn_set_owner(self, &owner, closer);
@@ -113,10 +132,10 @@ void conn_close_gracefully(struct conn *self, uint64_t linger_ms)
 
 void conn_close_lingering(struct loop *loop)
 {
-	struct linger_closer *closer = LIST_FIRST(&closers);
+	struct linger_closer *closer = TAILQ_FIRST(&closers);
 
 	while (closer != NULL) {
-		struct linger_closer *next = LIST_NEXT(closer, link);
+		struct linger_closer *next = TAILQ_NEXT(closer, link);
 
 		if (closer->loop == loop)
 			finish(closer);

@@ -287,6 +287,31 @@ static void test_graceful_close_does_not_wait_for_ever(void **state)
 	assert_false(conn_fake_is_closed_cleanly(f->fake));
 }
 
+/* They count against no limit of connections, so they need one of their own. */
+static void test_graceful_closes_are_limited(void **state)
+{
+	enum { N = 3000 };
+	static struct conn_fake *fakes[N];
+	struct fixture *f = *state;
+
+	conn_fake_set_room(f->fake, 0);
+	bytes_append_string(conn_output(f->conn), "bye");
+	conn_close_gracefully(f->conn, 1000);
+	for (int i = 0; i < N; i++) {
+		fakes[i] = conn_fake_new(f->loop);
+		conn_close_gracefully(conn_fake_conn(fakes[i]), 1000);
+		turn(f);
+	}
+	assert_in_range(conn_n_lingering(), 100, 1100);
+	assert_true(conn_fake_is_closed_cleanly(fakes[0]));
+	assert_false(conn_fake_is_closed(fakes[N - 1]));
+	/* What is not written yet is not given up. */
+	assert_false(conn_fake_is_closed(f->fake));
+	for (int i = 0; i < N; i++)
+		conn_fake_free(fakes[i]);
+	turn(f);
+}
+
 static void test_graceful_close_discards_only_so_much(void **state)
 {
 	static char block[64 * 1024];
@@ -326,6 +351,7 @@ int main(void)
 		TEST(test_graceful_close_writes_ends_and_discards),
 		TEST(test_graceful_close_does_not_wait_for_ever),
 		TEST(test_graceful_close_discards_only_so_much),
+		TEST(test_graceful_closes_are_limited),
 		TEST(test_abort_is_not_a_clean_end),
 	};
 
