@@ -307,6 +307,7 @@ static void test_graceful_closes_are_limited(void **state)
 	assert_false(conn_fake_is_closed(fakes[N - 1]));
 	/* What is not written yet is not given up. */
 	assert_false(conn_fake_is_closed(f->fake));
+	conn_close_lingering(f->loop);
 	for (int i = 0; i < N; i++)
 		conn_fake_free(fakes[i]);
 	turn(f);
