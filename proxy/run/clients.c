@@ -32,6 +32,7 @@ struct client {
 	struct address_count *address;
 	struct timer timer; /* of the handshake */
 	enum client_state state;
+	uint64_t waiting_since_ms;
 	struct grave grave;
 };
 
@@ -50,6 +51,8 @@ struct clients {
 };
 
 #define COMPLAIN_EVERY_MS 1000
+/* Younger ones have not had time to say a word: closing them for the next would serve neither. */
+#define EVICT_AFTER_MS 100
 #define REFUSE_LINGER_MS 500
 
 static const char overload_answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -153,7 +156,10 @@ static void on_busy(void *arg)
 
 static void on_waiting(void *arg)
 {
-	client_set_state(arg, CLIENT_WAITING);
+	struct client *client = arg;
+
+	client->waiting_since_ms = loop_now_ms(client->clients->loop);
+	client_set_state(client, CLIENT_WAITING);
 }
 
 static void on_closed(void *arg)
@@ -282,7 +288,8 @@ static bool make_room(struct clients *self, const struct conn *conn)
 	}
 	if (self->n < self->limits.max)
 		return true;
-	if (longest == NULL) {
+	if (longest == NULL ||
+		longest->waiting_since_ms + EVICT_AFTER_MS > loop_now_ms(self->loop)) {
 		complain(self, "max_connections reached and all busy, refusing new connections");
 		return false;
 	}
@@ -304,6 +311,7 @@ void clients_accept(struct clients *self, struct conn *conn, const struct conf_l
 	client->clients = self;
 	client->conn = conn;
 	client->listen = listen;
+	client->waiting_since_ms = loop_now_ms(self->loop);
 	timer_init(&client->timer, on_handshake_timeout, client);
 	TAILQ_INSERT_TAIL(&self->waiting, client, link);
 	self->n++;

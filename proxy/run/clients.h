@@ -6,8 +6,8 @@
  *
  * Waiting connections (idle, or slow with a head) stand in a list, the longest waiting first. When
  * the total cap is reached a new connection takes the place of that one, so that neither idle nor
- * slow clients keep others out. If all are busy, or one address has its share, the new connection
- * gets 503 at once.
+ * slow clients keep others out. If all are busy or have only just come, or one address has its
+ * share, the new connection gets 503 at once.
  */
 #ifndef PROXY_RUN_CLIENTS_H
 #define PROXY_RUN_CLIENTS_H
