@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 
 import { WebSocketBackend } from './backends.mjs';
 import { Pollux } from './pollux.mjs';
-import { Changing, event } from './wait.mjs';
+import { Changing, event, eventually } from './wait.mjs';
 import { Wire } from './wire.mjs';
 
 export const EVENTS = { Accept: 'text/event-stream' };
@@ -71,6 +71,18 @@ export async function flushed(socket) {
 	const pong = event(socket, 'pong');
 	socket.ping();
 	await pong;
+}
+
+// The socket at the backend is held back by TCP: of what it was told to send nothing leaves any more.
+export async function heldBack(socket) {
+	const LOOKS = 30;
+	let n = 0;
+	let last = 0;
+	await eventually(() => {
+		n = socket.bufferedAmount === last && last > 0 ? n + 1 : 0;
+		last = socket.bufferedAmount;
+		return n >= LOOKS;
+	}, 'back-pressure at the backend');
 }
 
 export function fieldLines(fields) {
