@@ -57,7 +57,7 @@ struct request_head *feed_ws_request_make(
 	struct hop_client client;
 
 	hop_client_init(&client, x);
-	forwarded = hop_request(x->req, &x->arena, target->route, &client);
+	forwarded = hop_request(x->req, arena, target->route, &client);
 	head->method = METHOD_GET;
 	head->method_name = SLICE("GET");
 	head->version_minor = 1;
