@@ -285,17 +285,25 @@ static size_t connection_cap(const struct conf *conf)
 	return (size_t)conf->max_connections;
 }
 
+/* NULL after saying so in the log. */
+static struct passwd *find_user(const char *name)
+{
+	struct passwd *user = getpwnam(name);
+
+	if (user == NULL)
+		log_error("user = \"%s\": no such user", name);
+	return user;
+}
+
 static bool drop_privileges(const struct conf *conf)
 {
 	struct passwd *user;
 
 	if (conf->user[0] == '\0')
 		return true;
-	user = getpwnam(conf->user);
-	if (user == NULL) {
-		log_error("user = \"%s\": no such user", conf->user);
+	user = find_user(conf->user);
+	if (user == NULL)
 		return false;
-	}
 	if (initgroups(conf->user, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
 		setuid(user->pw_uid) != 0) {
 		log_error("user = \"%s\": %s", conf->user, strerror(errno));
@@ -334,13 +342,13 @@ static bool worker_open(struct worker *self, const struct conf *conf)
 	self->loop = loop_new();
 	timer_init(&self->drain_timer, cut, self);
 	timer_init(&self->look_timer, leave_when_done, self);
-	if (!logs_open(&self->logs, conf) || !open_doors(self) || !drop_privileges(conf))
+	if (!logs_open(&self->logs, conf) || !open_doors(self))
 		return false;
 	self->resolver = resolver_new(self->loop);
 	self->router = router_new(conf);
 	self->access_log =
 		access_log_new(self->loop, self->logs.access_fd, conf->access_log_format);
-	if (!open_backends(self))
+	if (!open_backends(self) || !drop_privileges(conf))
 		return false;
 	open_bridges(self);
 	open_clients(self);
@@ -425,7 +433,7 @@ static bool worker_close(struct worker *self)
 
 bool worker_check(const struct conf *conf)
 {
-	bool is_right = true;
+	bool is_right = conf->user[0] == '\0' || find_user(conf->user) != NULL;
 	struct tls_context *tls;
 	char why[512];
 
