@@ -13,7 +13,8 @@
 #include "conf/conf.h"
 #include "proxy/base/macros.h"
 
-/* Checks what only the machine can tell (the user, certificates); prints what is wrong to the log. */
+/* Checks what only the machine can tell (the user, certificates); prints what is wrong to the
+ * log. */
 MUST_USE bool worker_check(const struct conf *conf);
 /* Returns when it has left; the exit status. */
 int worker_run(const struct conf *conf);
