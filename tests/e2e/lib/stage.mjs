@@ -5,20 +5,20 @@ import { Wire } from './wire.mjs';
 
 // As Pollux.start, but `backend` holds the options of the one backend besides its servers. The
 // route tells the backend nothing about the client unless told to, so that requests are the same in
-// each run.
-export async function stage(t, { backend: backendOptions = {}, route = {}, ...options } = {}) {
+// each run. The client is plain; `connectTo` says to which listener it connects.
+export async function stage(t, { backend: backendOptions = {}, route = {}, connectTo = 0, ...options } = {}) {
 	const backend = await RawBackend.start(t);
 	const pollux = await Pollux.start(t, {
 		backend: { servers: [backend], ...backendOptions },
 		route: Array.isArray(route) ? route : { forwarded: 'off', ...route },
 		...options,
 	});
-	const client = await connect(t, pollux);
+	const client = await connect(t, pollux, { index: connectTo });
 	return { backend, pollux, client };
 }
 
-export function connect(t, pollux, options) {
-	return Wire.connect(t, pollux.where(options?.index), options);
+export function connect(t, pollux, { index = 0, ...options } = {}) {
+	return Wire.connect(t, pollux.where(index), options);
 }
 
 // A GET as tests send it and as it is forwarded.
