@@ -100,12 +100,27 @@ static void took(struct transport_view *view, uint64_t seq)
 		run.have = seq;
 }
 
+/* A poll from before a gap goes on where it is told. */
+static void read_refusal(struct transport_view *view)
+{
+	uint64_t floor = strtoull(client_field(view->client, "Pollux-Cursor"), NULL, 10);
+
+	assert_true(floor > run.have);
+	run.n_lost += floor - run.have;
+	run.have = floor;
+	view->client = NULL;
+}
+
 static void read_poll(struct transport_view *view)
 {
 	const char *p;
 
 	if (!client_is_done(view->client))
 		return;
+	if (client_status(view->client) == 409) {
+		read_refusal(view);
+		return;
+	}
 	assert_int_equal(client_status(view->client), 200);
 	p = strstr(client_body(view->client), "\"messages\":[") + 12;
 	while (*p != ']') {
@@ -205,19 +220,6 @@ static void read_view(void)
 		read_stream(&run.view);
 }
 
-/* A poll from before a gap goes on where it is told. */
-static void read_refusal(struct transport_view *view)
-{
-	if (client_is_done(view->client)) {
-		uint64_t floor = strtoull(client_field(view->client, "Pollux-Cursor"), NULL, 10);
-
-		assert_true(floor > run.have);
-		run.n_lost += floor - run.have;
-		run.have = floor;
-	}
-	view->client = NULL;
-}
-
 /* Continues after what the client has. What an earlier transport wrote may be lost with it. */
 static void attach(void)
 {
@@ -254,8 +256,6 @@ static void attach(void)
 	if (chance(20))
 		client_set_room(view->client, draw(5000));
 	client_request_again(view->client, "GET", target, fields, NULL);
-	if (view->form == FORM_POLL && client_status(view->client) == 409)
-		read_refusal(view);
 }
 
 /* Up. */
