@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -11,14 +13,15 @@
 #include "proxy/route/access_log_format.h"
 #include "proxy/route/hop_client.h"
 
-/* What may wait for a file that takes nothing. */
+/* What may wait for a reader that takes nothing. */
 #define MAX_WAITING (1024 * 1024)
-#define RETRY_MS 1000
+#define RETRY_MS 20
 #define MAX_VECTORS 64
 
 struct access_log {
 	struct loop *loop;
 	int fd;
+	bool is_socket; /* as a service's standard output may be */
 	enum conf_access_log_format format;
 	struct bytes lines;
 	struct notice notice;
@@ -39,7 +42,9 @@ static bool write_some(struct access_log *self)
 {
 	struct iovec vectors[MAX_VECTORS];
 	int n_vectors = bytes_vectors(&self->lines, vectors, MAX_VECTORS, SIZE_MAX);
-	ssize_t n = writev(self->fd, vectors, n_vectors);
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = (size_t)n_vectors};
+	ssize_t n = self->is_socket ? sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+				    : writev(self->fd, vectors, n_vectors);
 
 	if (n >= 0) {
 		bytes_drain(&self->lines, (size_t)n);
@@ -68,12 +73,20 @@ static void flush(void *arg)
 	tell_of_lost(self);
 }
 
+static void set_fd(struct access_log *self, int fd)
+{
+	struct stat st;
+
+	self->fd = fd;
+	self->is_socket = fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 struct access_log *access_log_new(struct loop *loop, int fd, enum conf_access_log_format format)
 {
 	struct access_log *self = memory_alloc_zeroed(sizeof(*self));
 
 	self->loop = loop;
-	self->fd = fd;
+	set_fd(self, fd);
 	self->format = format;
 	bytes_init(&self->lines);
 	notice_init(&self->notice, flush, self);
@@ -94,7 +107,7 @@ void access_log_free(struct access_log *self)
 void access_log_set_fd(struct access_log *self, int fd)
 {
 	flush(self);
-	self->fd = fd;
+	set_fd(self, fd);
 }
 
 static void gather(struct access_log_facts *facts, const struct exchange *x, char *address)

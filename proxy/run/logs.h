@@ -14,7 +14,7 @@ struct logs {
 
 /* Opens both, sets the error log's descriptor and level. Says on the error log what failed. */
 MUST_USE bool logs_open(struct logs *self, const struct conf *conf);
-/* Opens the files anew and closes the old ones; keeps an old one that cannot be replaced. */
+/* Opens files anew and closes the old ones; keeps an old one that cannot be replaced. */
 void logs_reopen(struct logs *self, const struct conf *conf);
 void logs_close(struct logs *self);
 

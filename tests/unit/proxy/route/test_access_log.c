@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -309,20 +310,18 @@ static void lines_are_written_at_the_end_of_the_turn(void **state)
 	(void)close(fds[1]);
 }
 
-static void a_full_pipe_loses_lines_but_holds_nobody_up(void **state)
+static void check_full(const int fds[2])
 {
-	int fds[2], error_fds[2];
+	int error_fds[2];
 	struct access_log *log;
 	struct world world;
 	char told[256] = "";
 	unsigned n_lost = 0;
 	size_t n = 0;
 
-	(void)state;
 	assert_int_equal(pipe2(error_fds, O_NONBLOCK), 0);
 	log_set_fd(error_fds[1]);
 	open_world(&world);
-	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
 	log = access_log_new(world.loop, fds[1], CONF_ACCESS_LOG_COMBINED);
 	for (int i = 0; i < 30000; i++) {
 		access_log_write(log, &world.x);
@@ -348,6 +347,26 @@ static void a_full_pipe_loses_lines_but_holds_nobody_up(void **state)
 	log_set_fd(STDERR_FILENO);
 	(void)close(error_fds[0]);
 	(void)close(error_fds[1]);
+}
+
+static void a_full_pipe_loses_lines_but_holds_nobody_up(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	check_full(fds);
+}
+
+/* Our end blocks, as the one does that a service is started with. */
+static void a_full_socket_loses_lines_but_holds_nobody_up(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	check_full(fds);
 }
 
 static void a_log_that_is_off_or_broken_is_no_trouble(void **state)
@@ -391,6 +410,7 @@ int main(void)
 		cmocka_unit_test_setup(the_clock_moves_by_seconds, set_up),
 		cmocka_unit_test(lines_are_written_at_the_end_of_the_turn),
 		cmocka_unit_test(a_full_pipe_loses_lines_but_holds_nobody_up),
+		cmocka_unit_test(a_full_socket_loses_lines_but_holds_nobody_up),
 		cmocka_unit_test(a_log_that_is_off_or_broken_is_no_trouble),
 	};
 
