@@ -322,10 +322,10 @@ static void on_feed_closed(void *arg, uint16_t code, struct slice reason)
 	ledger_give_up(&self->ledger);
 	session_set_state(self, SESSION_CLOSED);
 	self->closed_ms = loop_now_ms(self->loop);
-	session_table_free_slot(self->table, self);
 	take(self, self->close);
 	refuse_sends(self);
 	set_absence(self);
+	session_table_remember(self->table, self);
 }
 
 const struct feed_owner session_feed_owner = {

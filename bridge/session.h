@@ -95,14 +95,16 @@ struct session {
 	const struct conf_route *route;
 	struct loop *loop;
 	UT_hash_handle hh;
-	char *path;		 /* P */
-	char *address;		 /* the opener's, for the cap */
-	struct session_key *key; /* session_table's; NULL: none */
+	TAILQ_ENTRY(session) closed_link; /* session_table's, of closed ones */
+	char *path;			  /* P */
+	char *address;			  /* the opener's, for the cap */
+	struct session_key *key;	  /* session_table's; NULL: none */
 
 	enum session_state state;
 	uint8_t id_size;
-	bool has_slot;	 /* counts against the caps */
-	bool is_reading; /* as told to the feed */
+	bool is_remembered; /* stands among the closed ones */
+	bool has_slot;	    /* counts against the caps */
+	bool is_reading;    /* as told to the feed */
 	char id[SESSION_ID_MAX + 1];
 
 	struct feed *feed;	     /* NULL: not yet, or closed */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/base/memory.h"
+#include "proxy/http/ws_frame.h"
 
 /* FNV-1a. Ids and digests are random already. */
 static unsigned hash_bytes(const void *p, size_t n)
@@ -24,6 +25,7 @@ void session_table_init(struct session_table *self, struct loop *loop,
 	const struct conf_route *route, struct slice tag)
 {
 	*self = (struct session_table){.loop = loop, .route = route};
+	TAILQ_INIT(&self->closed);
 	ASSERT(tag.n <= SESSION_ID_TAG_MAX);
 	memcpy(self->tag, tag.p, tag.n);
 }
@@ -70,7 +72,7 @@ static void take_slot(struct session_table *self, struct session *session)
 	session->has_slot = true;
 }
 
-void session_table_free_slot(struct session_table *self, struct session *session)
+static void free_slot(struct session_table *self, struct session *session)
 {
 	struct session_address *address;
 
@@ -129,9 +131,33 @@ static void free_key(struct session_table *self, struct session_key *key)
 	free(key);
 }
 
+/* One whose client is still reading is forgotten last. */
+static struct session *oldest_closed(const struct session_table *self)
+{
+	struct session *session;
+
+	TAILQ_FOREACH (session, &self->closed, closed_link)
+		if (session->transport == NULL)
+			return session;
+	return TAILQ_FIRST(&self->closed);
+}
+
+void session_table_remember(struct session_table *self, struct session *session)
+{
+	free_slot(self, session);
+	session->is_remembered = true;
+	TAILQ_INSERT_TAIL(&self->closed, session, closed_link);
+	if (++self->n_closed > self->route->max_sessions)
+		session_forget(oldest_closed(self), WS_CODE_GOING_AWAY);
+}
+
 void session_table_remove(struct session_table *self, struct session *session)
 {
-	session_table_free_slot(self, session);
+	free_slot(self, session);
+	if (session->is_remembered) {
+		TAILQ_REMOVE(&self->closed, session, closed_link);
+		self->n_closed--;
+	}
 	if (session->key != NULL)
 		free_key(self, session->key);
 	HASH_DEL(self->sessions, session);

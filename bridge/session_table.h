@@ -2,8 +2,9 @@
  * The sessions of a bridge by id, the caps on them, and the idempotency keys of openings.
  *
  * A session counts against the caps from its opening until it is closed or forgotten; closed ones
- * that are remembered do not. A key is good from the opening on, until the route's linger after
- * its answer, or until the session is forgotten.
+ * that are remembered do not. Of those there may be max_sessions as well: for one more the oldest
+ * is forgotten early. A key is good from the opening on, until the route's linger after its answer,
+ * or until the session is forgotten.
  */
 #ifndef BRIDGE_SESSION_TABLE_H
 #define BRIDGE_SESSION_TABLE_H
@@ -39,12 +40,16 @@ struct session_address {
 	char text[];
 };
 
+TAILQ_HEAD(session_list, session);
+
 struct session_table {
 	struct loop *loop;
 	const struct conf_route *route;
 	struct session *sessions;
 	struct session_key *keys;
 	struct session_address *addresses;
+	struct session_list closed; /* the oldest first */
+	int n_closed;
 	int n_slots; /* sessions that count against max_sessions */
 	size_t n_sessions;
 	struct ledger ledger; /* of the forgotten */
@@ -63,8 +68,9 @@ struct session *session_table_add(
 /* NULL: none of this id on this path, or one that is still being opened. */
 struct session *session_table_find(
 	const struct session_table *self, struct slice path, struct slice id);
-/* For session.c: gives the slot back; takes it out. Both idempotent. */
-void session_table_free_slot(struct session_table *self, struct session *session);
+/* For session.c. The session is closed: gives its slot back. */
+void session_table_remember(struct session_table *self, struct session *session);
+/* The session is forgotten. */
 void session_table_remove(struct session_table *self, struct session *session);
 
 /* The scope and the key as one digest (SHA-256): each part with its length, so that no two run into

@@ -136,11 +136,22 @@ static void start_send(struct plain_exchange *px)
 		plain_send_start(px, session);
 }
 
-static void start(struct plain_exchange *px)
+/* What cannot be understood is a request of its session all the same. */
+static void refuse(struct plain_exchange *px)
 {
 	const struct plain_request *request = &px->request;
+	struct session *session = request->id.n == 0
+		? NULL
+		: session_table_find(&px->bridge->table, request->path, request->id);
 
-	switch (request->action) {
+	if (session != NULL)
+		session_touch(session);
+	plain_answer_error(px, request->status, session, request->error, NULL, 0);
+}
+
+static void start(struct plain_exchange *px)
+{
+	switch (px->request.action) {
 	case PLAIN_FORWARD:
 	case PLAIN_TUNNEL:
 		break;
@@ -158,7 +169,7 @@ static void start(struct plain_exchange *px)
 		plain_answer_preflight(px);
 		break;
 	case PLAIN_ERROR:
-		plain_answer_error(px, request->status, NULL, request->error, NULL, 0);
+		refuse(px);
 		break;
 	}
 }

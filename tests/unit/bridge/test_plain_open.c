@@ -359,6 +359,48 @@ static void sessions_are_capped(void **state)
 	assert_int_equal(client_status(client), 201);
 }
 
+static void closed_sessions_are_capped_too(void **state)
+{
+	const char *ids[3];
+
+	(void)state;
+	stage_open("max_sessions = 2\n");
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		struct client *client = post("/chat", "", NULL);
+		struct peer *peer = peer_open();
+
+		ids[i] = stage_session(client);
+		peer_close(peer, 1000, "");
+	}
+	assert_int_equal(bridge_n_sessions(stage_bridge()), 2);
+	assert_int_equal(client_status(post(stage_text("/chat/~%s", ids[0]), "", "x")), 404);
+	assert_int_equal(client_status(post(stage_text("/chat/~%s", ids[1]), "", "x")), 410);
+	assert_int_equal(client_status(post(stage_text("/chat/~%s", ids[2]), "", "x")), 410);
+}
+
+static void what_is_not_understood_is_the_sessions_all_the_same(void **state)
+{
+	struct client *client;
+	const char *id;
+
+	(void)state;
+	stage_open("linger = \"5s\"\n");
+	client = post("/chat", "", NULL);
+	(void)peer_open();
+	id = stage_session(client);
+	for (int i = 0; i < 4; i++) {
+		stage_pass_ms(4000);
+		client = get(stage_text("/chat/~%s?wait=x", id), "");
+		has_answer(client, 400, "{\"error\":\"wait\"}\n");
+		has_field(client, "Pollux-Session", id);
+		has_field(client, "Pollux-Cursor", "0");
+		client = client_request("PUT", stage_text("/chat/~%s", id), "", NULL);
+		has_answer(client, 405, "{\"error\":\"method\"}\n");
+		has_field(client, "Pollux-Session", id);
+		has_field(client, "Allow", "GET, POST, DELETE, OPTIONS");
+	}
+}
+
 static void sessions_are_capped_by_address(void **state)
 {
 	(void)state;
@@ -586,6 +628,8 @@ int main(void)
 		TEST(a_backend_that_cannot_be_reached_is_502_and_a_silent_one_504),
 		TEST(a_returning_event_stream_is_never_stopped),
 		TEST(sessions_are_capped),
+		TEST(closed_sessions_are_capped_too),
+		TEST(what_is_not_understood_is_the_sessions_all_the_same),
 		TEST(sessions_are_capped_by_address),
 		TEST(a_client_that_goes_while_the_feed_is_dialled_takes_it_along),
 		TEST(an_opening_with_a_key_happens_once),
