@@ -34,6 +34,8 @@ const char *conn_loss_name(enum conn_loss loss)
 	switch (loss) {
 	case CONN_LOSS_NONE:
 		return "none";
+	case CONN_LOSS_NO_SOCKET:
+		return "no-socket";
 	case CONN_LOSS_CONNECT:
 		return "connect";
 	case CONN_LOSS_HANDSHAKE:

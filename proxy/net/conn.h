@@ -31,6 +31,7 @@ struct tls_context; /* net/tls_context.h */
 /* Why a conn was lost. The errno or the TLS error text is in conn_loss_text. */
 enum conn_loss {
 	CONN_LOSS_NONE,
+	CONN_LOSS_NO_SOCKET, /* nobody was asked: no descriptor or memory for a socket */
 	CONN_LOSS_CONNECT,   /* could not connect */
 	CONN_LOSS_HANDSHAKE, /* TLS handshake failed, or the certificate was refused */
 	CONN_LOSS_RESET,     /* ECONNRESET, EPIPE and other socket errors */
@@ -83,6 +84,8 @@ void conn_close_gracefully(struct conn *self, uint64_t linger_ms);
 void conn_close_lingering(struct loop *loop);
 /* How many are closing gracefully now. */
 size_t conn_n_lingering(void);
+/* Beyond this number (1000 by default) the longest closing ones are cut. */
+void conn_set_max_lingering(size_t n);
 
 /* Input. */
 struct bytes *conn_input(struct conn *self);

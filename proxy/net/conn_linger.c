@@ -10,9 +10,6 @@
 #include "proxy/base/memory.h"
 
 #define MAX_DISCARDED (256 * 1024)
-/* Nobody else counts these conns. Beyond this number the longest closing that has nothing left to
- * write goes. */
-#define MAX_CLOSERS 1000
 /* How many are looked at for one that may go. */
 #define MAX_LOOKS 16
 
@@ -28,6 +25,9 @@ struct linger_closer {
 /* The longest closing first. */
 static TAILQ_HEAD(linger_list, linger_closer) closers = TAILQ_HEAD_INITIALIZER(closers);
 static size_t n_closers;
+/* Nobody else counts these conns. Beyond this number the longest closing that has nothing left to
+ * write goes. */
+static size_t max_closers = 1000;
 
 static void finish(struct linger_closer *self)
 {
@@ -96,12 +96,15 @@ static void make_room(void)
 {
 	struct linger_closer *closer = TAILQ_FIRST(&closers);
 
-	if (n_closers < MAX_CLOSERS)
+	if (n_closers < max_closers)
 		return;
-	for (int i = 0; i < MAX_LOOKS && !conn_has_output_ended(closer->conn); i++)
+	for (int i = 0; i < MAX_LOOKS && closer != NULL; i++) {
+		if (conn_has_output_ended(closer->conn)) {
+			finish(closer);
+			return;
+		}
 		closer = TAILQ_NEXT(closer, link);
-	if (conn_has_output_ended(closer->conn))
-		finish(closer);
+	}
 }
 
 void conn_close_gracefully(struct conn *self, uint64_t linger_ms)
@@ -146,4 +149,10 @@ void conn_close_lingering(struct loop *loop)
 size_t conn_n_lingering(void)
 {
 	return n_closers;
+}
+
+void conn_set_max_lingering(size_t n)
+{
+	ASSERT(n > 0);
+	max_closers = n;
 }

@@ -155,13 +155,19 @@ static const char *server_name(const struct dial *self)
 	return name != NULL && name[0] != '\0' ? name : self->target.address->host;
 }
 
+/* For want of our own means: no other address would do better. */
+static bool is_out_of_sockets(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void try_next(struct dial *self)
 {
 	while (self->n_tried < self->n_addresses) {
 		const struct sockaddr_storage *address =
 			&self->addresses[(self->first + self->n_tried++) % self->n_addresses];
 		char text[ADDRESS_TEXT_SIZE];
-		int fd = start_connect(self, address);
+		int fd = start_connect(self, address), error = errno;
 
 		if (fd >= 0) {
 			self->conn = conn_new_connecting(self->loop, fd);
@@ -175,7 +181,11 @@ static void try_next(struct dial *self)
 			address->ss_family == AF_UNIX
 				? self->target.address->text
 				: address_to_text((const struct sockaddr *)address, text),
-			strerror(errno));
+			strerror(error));
+		if (is_out_of_sockets(error)) {
+			fail(self, CONN_LOSS_NO_SOCKET);
+			return;
+		}
 	}
 	fail(self, CONN_LOSS_CONNECT);
 }

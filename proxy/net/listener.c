@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 
 /* Accepted per readiness, so that a flood of new conns does not starve the old. */
 #define ACCEPT_ONCE 32
+/* Left for what is no client: conns to backends, logs, name servers. */
+#define DESCRIPTOR_RESERVE 48
 /* Without descriptors accept would fail again and again. */
 #define DESCRIPTOR_PAUSE_MS 100
 /* At most one line a second about it. */
@@ -35,6 +38,7 @@ struct listener {
 	listener_on_accept *on_accept;
 	void *arg;
 	char *name;
+	size_t most_conns; /* of the process, while this one accepts */
 	unsigned long n_descriptor_failures;
 	uint64_t complained_ms;
 	bool is_armed;
@@ -254,9 +258,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	for (int i = 0; i < ACCEPT_ONCE && self->is_armed; i++) {
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
-		int accepted = accept4(
-			self->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int accepted;
 
+		if (conn_n_live() >= self->most_conns) {
+			pause_for_descriptors(self, EMFILE);
+			return;
+		}
+		accepted = accept4(
+			self->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (accepted >= 0) {
 			self->on_accept(self->arg,
 				conn_new_accepted(
@@ -298,6 +307,15 @@ static char *name_of(int fd)
 	return memory_copy_string(text);
 }
 
+static size_t most_conns(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return (size_t)(files.rlim_cur - MIN(files.rlim_cur / 2, (rlim_t)DESCRIPTOR_RESERVE));
+}
+
 struct listener *listener_new(struct loop *loop, int fd, listener_on_accept *on_accept, void *arg)
 {
 	struct listener *self = memory_alloc_zeroed(sizeof(*self));
@@ -308,6 +326,7 @@ struct listener *listener_new(struct loop *loop, int fd, listener_on_accept *on_
 	self->on_accept = on_accept;
 	self->arg = arg;
 	self->name = name_of(fd);
+	self->most_conns = most_conns();
 	timer_init(&self->timer, on_pause_over, self);
 	(void)event_assign(
 		&self->event, loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, self);

@@ -1,7 +1,8 @@
 /*
  * A listening socket: accepts a bounded number of conns per readiness and hands each to its owner.
  * Paused listeners stay open and leave clients in the kernel's queue. Running out of descriptors
- * (EMFILE, ENFILE) pauses accept for a moment and is told.
+ * (EMFILE, ENFILE, or all conns of the process reaching the limit of open files less a reserve)
+ * pauses accept for a moment and is told.
  */
 #ifndef PROXY_NET_LISTENER_H
 #define PROXY_NET_LISTENER_H
@@ -40,7 +41,7 @@ void listener_resume(struct listener *self);
 void listener_close(struct listener *self);
 /* The bound address as text, with the real port. */
 const char *listener_name(const struct listener *self);
-/* Accept failed for want of descriptors this many times. */
+/* Accept failed, or was put off, for want of descriptors this many times. */
 unsigned long listener_n_descriptor_failures(const struct listener *self);
 
 #endif

@@ -47,6 +47,7 @@ struct errand {
 TAILQ_HEAD(errand_list, errand);
 
 struct backend {
+	LIST_ENTRY(backend) link;
 	struct loop *loop;
 	const struct conf_backend *conf;
 	struct resolver *resolver;
@@ -60,6 +61,9 @@ struct backend {
 	struct grave grave;
 	struct server servers[];
 };
+
+/* All that are open. */
+static LIST_HEAD(, backend) backends = LIST_HEAD_INITIALIZER(backends);
 
 static void errand_go(struct errand *self);
 static void on_timeout(void *arg);
@@ -129,6 +133,7 @@ struct backend *backend_new(struct loop *loop, const struct conf_backend *conf,
 	self->resolver = resolver;
 	self->tls = tls != NULL ? tls_context_ref(tls) : NULL;
 	TAILQ_INIT(&self->waiting);
+	LIST_INSERT_HEAD(&backends, self, link);
 	notice_init(&self->change, on_change, self);
 	for (size_t i = 0; i < conf->n_servers; i++)
 		server_init(
@@ -136,8 +141,23 @@ struct backend *backend_new(struct loop *loop, const struct conf_backend *conf,
 	return self;
 }
 
+/* Connections that nobody uses give their descriptors back. */
+static bool close_all_idle(void)
+{
+	struct backend *backend;
+	size_t n = 0;
+
+	LIST_FOREACH (backend, &backends, link) {
+		n += backend_n_idle(backend);
+		for (size_t i = 0; i < backend->conf->n_servers; i++)
+			server_trim(&backend->servers[i], 0);
+	}
+	return n > 0;
+}
+
 void backend_close(struct backend *self)
 {
+	LIST_REMOVE(self, link);
 	self->is_closed = true;
 	for (size_t i = 0; i < self->conf->n_servers; i++)
 		server_trim(&self->servers[i], 0);
@@ -422,12 +442,29 @@ static void errand_on_dial_failed(struct errand *self, enum reason reason, const
 	errand_on_failure(self, reason, why);
 }
 
+/* Not the server's fault, and no reason to ask another one. */
+static void errand_on_no_socket(struct errand *self, const char *why)
+{
+	errand_leave(self);
+	server_end_dial(self->server);
+	if (close_all_idle()) {
+		errand_dial(self);
+		return;
+	}
+	errand_log_failure(self, REASON_OVERLOAD, why);
+	self->fetch->is_unprocessed = true;
+	errand_fail(self, REASON_OVERLOAD, why);
+}
+
 static void on_dial_failed(void *arg, enum conn_loss loss, const char *why)
 {
 	struct errand *self = arg;
 
 	self->dial = NULL;
 	switch (loss) {
+	case CONN_LOSS_NO_SOCKET:
+		errand_on_no_socket(self, why);
+		break;
 	case CONN_LOSS_HANDSHAKE:
 	case CONN_LOSS_CUT:
 	case CONN_LOSS_TLS:

@@ -52,7 +52,7 @@ struct clients {
 
 #define COMPLAIN_EVERY_MS 1000
 /* Younger ones have not had time to say a word: closing them for the next would serve neither. */
-#define EVICT_AFTER_MS 100
+#define EVICT_AFTER_MS 10
 #define REFUSE_LINGER_MS 500
 
 static const char overload_answer[] = "HTTP/1.1 503 Service Unavailable\r\n"

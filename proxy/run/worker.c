@@ -26,6 +26,7 @@
 
 /* Descriptors for listeners, logs, the event loop and name servers. */
 #define DESCRIPTOR_RESERVE 64
+#define MAX_CLOSING 1000
 #define LOOK_EVERY_MS 20
 
 struct worker;
@@ -262,11 +263,12 @@ static void open_bridges(struct worker *self)
 	}
 }
 
-/* The cap on client connections: half of the descriptors, for each may need one to a backend. */
+/* The cap on client connections: half of the descriptors, for each may need one to a backend. Some
+ * are for connections that are closing and count no more. */
 static size_t connection_cap(const struct conf *conf)
 {
 	struct rlimit files = {.rlim_cur = 1024};
-	size_t cap;
+	size_t cap, n_closing;
 
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (files.rlim_cur < files.rlim_max) {
@@ -274,15 +276,16 @@ static size_t connection_cap(const struct conf *conf)
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 		(void)getrlimit(RLIMIT_NOFILE, &files);
 	}
+	n_closing = MAX((size_t)MIN(files.rlim_cur / 16, (rlim_t)MAX_CLOSING), (size_t)1);
+	conn_set_max_lingering(n_closing);
 	cap = files.rlim_cur > 2 * DESCRIPTOR_RESERVE
-		? (size_t)(files.rlim_cur - DESCRIPTOR_RESERVE) / 2
+		? (size_t)(files.rlim_cur - DESCRIPTOR_RESERVE - n_closing) / 2
 		: DESCRIPTOR_RESERVE;
-	if (conf->max_connections == 0)
-		return cap;
-	if ((size_t)conf->max_connections > cap)
-		log_warn("max_connections = %d, but %llu descriptors are enough for %zu only",
-			conf->max_connections, (unsigned long long)files.rlim_cur, cap);
-	return (size_t)conf->max_connections;
+	if (conf->max_connections == 0 || (size_t)conf->max_connections <= cap)
+		return conf->max_connections == 0 ? cap : (size_t)conf->max_connections;
+	log_warn("max_connections = %d, but %llu descriptors are enough for %zu only",
+		conf->max_connections, (unsigned long long)files.rlim_cur, cap);
+	return cap;
 }
 
 /* NULL after saying so in the log. */

@@ -9,7 +9,10 @@ import { inMiB, isSanitized, memoryOf, sized, startOrigin } from './lib/scale.mj
 import { figuresText, WellBehaved } from './lib/well_behaved.mjs';
 
 const DESCRIPTORS = sized(2400, 20_000);
-const CAP = Math.floor((DESCRIPTORS - 64) / 2); // of connections, by itself
+// What Pollux takes by itself: some descriptors are for itself and for connections that are closing, and
+// each client may need one more to a backend.
+const CLOSING = Math.min(Math.floor(DESCRIPTORS / 16), 1000);
+const CAP = Math.floor((DESCRIPTORS - 64 - CLOSING) / 2);
 const N_TUNNELS = sized(1000, 9000);
 const N_SLOW = sized(1800, 15_000);
 const HEADER_SECONDS = sized(3, 20);
