@@ -178,6 +178,9 @@ static void send_request_body(struct h1_client *self)
 			bytes_move_all(conn_output(self->conn), &data);
 		self->progress_ms = loop_now_ms(self->loop);
 	}
+	/* What is left is asked for again when there is room. */
+	if (pipe_size(from) > 0)
+		(void)conn_output_room(self->conn);
 	if (pipe_is_ended(from))
 		send_request_end(self);
 	conn_flush(self->conn);

@@ -139,6 +139,9 @@ static void send_to_client(struct h1_server *self)
 	}
 	if (bytes_size(out) > before)
 		conn_flush(self->conn);
+	/* What is left is asked for again when there is room. */
+	if (pipe_size(from) > 0)
+		(void)conn_output_room(self->conn);
 	if (pipe_is_ended(from) && !conn_has_output_ended(self->conn))
 		conn_end_output(self->conn);
 }

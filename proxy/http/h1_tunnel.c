@@ -17,9 +17,11 @@ size_t h1_tunnel_receive(struct conn *conn, struct pipe *to)
 
 size_t h1_tunnel_send(struct conn *conn, struct pipe *from)
 {
-	size_t room = conn_output_room(conn);
-	size_t n = pipe_take(from, conn_output(conn), bytes_round_up(&from->bytes, room));
+	size_t n = 0, room;
 
+	/* Until there is no room: only then the conn says when there is some again. */
+	while (pipe_size(from) > 0 && (room = conn_output_room(conn)) > 0)
+		n += pipe_take(from, conn_output(conn), bytes_round_up(&from->bytes, room));
 	if (n > 0)
 		conn_flush(conn);
 	if (pipe_is_ended(from) && !conn_has_output_ended(conn))
