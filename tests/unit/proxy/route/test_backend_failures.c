@@ -74,6 +74,43 @@ static void a_tls_failure_has_its_own_reason(void **state)
 	done(job, "backend-tls");
 }
 
+static void want_of_descriptors_is_not_the_servers_fault(void **state)
+{
+	struct job *job;
+
+	(void)state;
+	open_backend(TWO "max_fails = 1\nretries = 5\n");
+	job = get();
+	fail_dial(loop, 0, CONN_LOSS_NO_SOCKET, "Too many open files");
+	done(job, "overload");
+	assert_int_equal(n_dials, 1);
+	assert_int_equal(backend_n_connections(backend), 0);
+	job = get();
+	assert_int_equal(n_dials, 2);
+	assert_int_equal(dialed(1), 2);
+	done(job, "");
+}
+
+static void idle_connections_make_room_for_a_new_one(void **state)
+{
+	struct job *first, *second;
+
+	(void)state;
+	open_backend(TWO);
+	first = get();
+	answer(take(0), ok);
+	done(first, "200 end");
+	/* The turn is the other server's. */
+	second = get();
+	assert_int_equal(n_dials, 2);
+	assert_int_equal(backend_n_idle(backend), 1);
+	fail_dial(loop, 1, CONN_LOSS_NO_SOCKET, "Too many open files");
+	assert_int_equal(backend_n_idle(backend), 0);
+	assert_int_equal(n_dials, 3);
+	answer(take(2), ok);
+	done(second, "200 end");
+}
+
 static void a_stale_connection_is_made_good_by_a_fresh_one(void **state)
 {
 	struct job *first, *second, *job;
@@ -365,6 +402,8 @@ int main(void)
 		TEST(retries_are_counted),
 		TEST(a_dial_has_its_time),
 		TEST(a_tls_failure_has_its_own_reason),
+		TEST(want_of_descriptors_is_not_the_servers_fault),
+		TEST(idle_connections_make_room_for_a_new_one),
 		TEST(a_stale_connection_is_made_good_by_a_fresh_one),
 		TEST(a_stale_connection_is_not_the_servers_fault),
 		TEST(what_is_not_idempotent_is_not_sent_twice),
