@@ -312,7 +312,7 @@ export class Bridge {
 	// One request on a connection of its own; the response with its body, and `json`.
 	async ask(method, target = this.path, { wire, ms, ...options } = {}) {
 		const own = wire ?? await this.connect();
-		own.send(requestText(method, target, options), options.body ?? '');
+		own.send(requestText(method, target, options), Buffer.from(options.body ?? ''));
 		const response = await own.readResponse({ method, ms });
 		if (wire === undefined)
 			own.close();
