@@ -34,8 +34,15 @@ struct exchange *h1_server_begin_exchange(struct h1_server *self)
 
 void h1_server_refuse(struct h1_server *self, enum reason reason)
 {
-	if (self->x == NULL)
-		(void)h1_server_begin_exchange(self);
+	if (self->x == NULL) {
+		struct slice start = bytes_front(conn_input(self->conn));
+
+		/* The answer must have no body even if nothing else of the head is known. */
+		if (slice_starts_with(start, SLICE("HEAD ")))
+			h1_server_begin_exchange(self)->req->method = METHOD_HEAD;
+		else
+			(void)h1_server_begin_exchange(self);
+	}
 	h1_body_start(&self->body, BODY_NONE, 0);
 	self->must_close = true;
 	conn_set_reading(self->conn, false);

@@ -102,6 +102,19 @@ static void test_a_drained_tunnel_keeps_nothing_behind_a_close(void **state)
 	assert_true(bytes_size(conn_input(conn_fake_conn(world->client))) < 256 * 1024);
 }
 
+/* Its method is known before its end. */
+static void test_an_unread_head_of_a_head_request_gets_no_body(void **state)
+{
+	struct world *world = *state;
+	const char *text;
+
+	client_sends(world, "HEAD /a HTTP/1.1\r\nHost: h\n\r\n");
+	text = take_text(world->client);
+	assert_non_null(strstr(text, "HTTP/1.1 400 "));
+	assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
+	logged(world, 400, REASON_BAD_REQUEST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +124,7 @@ int main(void)
 		TEST(test_a_drain_closes_after_a_response_that_has_begun),
 		TEST(test_a_drain_closes_after_the_rest_of_a_refused_body),
 		TEST(test_a_drained_tunnel_keeps_nothing_behind_a_close),
+		TEST(test_an_unread_head_of_a_head_request_gets_no_body),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
