@@ -567,5 +567,5 @@ test('a certificate that cannot be read is said at the start', async (t) => {
 	const backend = await RawBackend.start(t);
 
 	await assert.rejects(Pollux.start(t, { backend, listen: { certificates: ['missing.pem'] } }),
-		/pollux left with 1:[^]*missing\.pem/);
+		/pollux left with 1;[^]*missing\.pem/);
 });

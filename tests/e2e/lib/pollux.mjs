@@ -102,11 +102,8 @@ export class Pollux {
 			})),
 		}));
 		this.#spawn(options);
-		for (const { address } of listens) {
-			await this.#orExit(
-				this.log.find((line) => line.includes(`listening on ${address}`)),
-			);
-		}
+		for (const { address } of listens)
+			await this.log.find((line) => line.includes(`listening on ${address}`), 'listening');
 	}
 
 	async #place({ host = '127.0.0.1', path, ...options }) {
@@ -138,16 +135,13 @@ export class Pollux {
 		this.accessLog.read(this.#child.stdout);
 		this.log.read(this.#child.stderr);
 		this.#exit = new Promise((done) => {
-			this.#child.once('close', (code, signal) => done({ code, signal }));
+			this.#child.once('close', (code, signal) => {
+				const error = new Error(`pollux left with ${signal ?? code}`);
+				this.log.abandon(error);
+				this.accessLog.abandon(error);
+				done({ code, signal });
+			});
 		});
-	}
-
-	async #orExit(promise) {
-		const exit = this.#exit.then(({ code, signal }) => {
-			throw new Error(`pollux left with ${signal ?? code}:\n${this.log.text()}`);
-		});
-		exit.catch(() => {});
-		return Promise.race([promise, exit]);
 	}
 
 	get pid() {

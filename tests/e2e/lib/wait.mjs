@@ -38,10 +38,17 @@ export function event(emitter, name, what = `event '${name}'`, ms = PATIENCE_MS)
 // Something that others wait for to change: `until` looks at its condition after each change.
 export class Changing {
 	#waiting = new Set();
+	#abandoned;
 
 	changed() {
 		for (const look of [...this.#waiting])
 			look();
+	}
+
+	// Nothing will change any more: who waits fails now.
+	abandon(error) {
+		this.#abandoned = error;
+		this.changed();
 	}
 
 	// `condition` returns undefined or false while there is nothing yet, and may throw.
@@ -57,10 +64,13 @@ export class Changing {
 					reject(error);
 					return;
 				}
-				if (value === undefined || value === false)
-					return;
-				this.#waiting.delete(look);
-				resolve(value);
+				if (value !== undefined && value !== false) {
+					this.#waiting.delete(look);
+					resolve(value);
+				} else if (this.#abandoned !== undefined) {
+					this.#waiting.delete(look);
+					reject(this.#abandoned);
+				}
 			};
 			stop = () => this.#waiting.delete(look);
 			this.#waiting.add(look);
