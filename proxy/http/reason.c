@@ -24,13 +24,10 @@ static const struct {
 	[REASON_URI_TOO_LONG] = {"uri-too-long", 414, "The request target is too long."},
 	[REASON_HEADER_TOO_LARGE] = {"header-too-large", 431, "The header section is too large."},
 	[REASON_BODY_TOO_LARGE] = {"body-too-large", 413, "The body of the request is too large."},
-	[REASON_LENGTH_REQUIRED] = {"length-required", 411, "The request must say its length."},
 	[REASON_HEADER_TIMEOUT] = {"header-timeout", 408, "The request did not arrive in time."},
 	[REASON_BODY_TIMEOUT] = {"body-timeout", 408,
 		"The body of the request did not arrive in time."},
-	[REASON_IDLE_TIMEOUT] = {"idle-timeout", 0, "The connection was idle for too long."},
 	[REASON_MISDIRECTED] = {"misdirected", 421, "The host is not served on this connection."},
-	[REASON_PLAIN_ON_TLS] = {"plain-on-tls", 0, "The TLS handshake failed."},
 	[REASON_NO_ROUTE] = {"no-route", 404, "There is nothing here."},
 	[REASON_ORIGIN] = {"origin", 403, "The origin of the request is not allowed."},
 	[REASON_CLIENT_GONE] = {"client-gone", 0, "The client left before the end."},
@@ -53,7 +50,6 @@ static const struct {
 	[REASON_TUNNEL_CUT] = {"tunnel-cut", 0, "One side of the tunnel was cut off."},
 	[REASON_OVERLOAD] = {"overload", 503, "There is too much to do at the moment."},
 	[REASON_DRAIN] = {"drain", 503, "The service is being stopped."},
-	[REASON_INTERNAL] = {"internal", 500, "Something went wrong here."},
 };
 
 _Static_assert(ARRAY_LEN(reasons) == N_REASONS, "each reason has its row");

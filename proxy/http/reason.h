@@ -22,12 +22,9 @@ enum reason {
 	REASON_URI_TOO_LONG,	  /* 414 */
 	REASON_HEADER_TOO_LARGE,  /* 431 */
 	REASON_BODY_TOO_LARGE,	  /* 413 */
-	REASON_LENGTH_REQUIRED,	  /* 411 */
 	REASON_HEADER_TIMEOUT,	  /* 408 */
 	REASON_BODY_TIMEOUT,	  /* 408 */
-	REASON_IDLE_TIMEOUT,	  /* connection closed, nothing was asked */
 	REASON_MISDIRECTED,	  /* 421: authority does not fit the TLS server name */
-	REASON_PLAIN_ON_TLS,	  /* handshake failed */
 	REASON_NO_ROUTE,	  /* 404 */
 	REASON_ORIGIN,		  /* 403 */
 	/* The client went. */
@@ -50,7 +47,6 @@ enum reason {
 	/* Ourselves. */
 	REASON_OVERLOAD, /* 503: a cap was reached */
 	REASON_DRAIN,	 /* 503, or cut at the end of the drain */
-	REASON_INTERNAL, /* 500 */
 	N_REASONS
 };
 

@@ -53,7 +53,7 @@ static void statuses_are_those_of_the_rfcs(void **state)
 	assert_int_equal(reason_status(REASON_HEADER_TOO_LARGE), 431);
 	assert_int_equal(reason_status(REASON_CLIENT_GONE), 0);
 	assert_int_equal(reason_status(REASON_BACKEND_PROTOCOL), 502);
-	assert_int_equal(reason_status(REASON_INTERNAL), 500);
+	assert_int_equal(reason_status(REASON_OVERLOAD), 503);
 }
 
 static void phrases_are_the_registered_ones(void **state)

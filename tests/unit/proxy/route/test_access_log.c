@@ -140,7 +140,7 @@ static void a_client_that_left_has_a_status_too(void **state)
 	assert_non_null(strstr(format(CONF_ACCESS_LOG_COMBINED, &facts), "\" 499 12 "));
 	assert_non_null(strstr(
 		format(CONF_ACCESS_LOG_COMBINED, &facts), " client-gone - 0.104 0.030 - 2.480\n"));
-	facts.reason = REASON_IDLE_TIMEOUT;
+	facts.reason = REASON_DRAIN;
 	assert_non_null(strstr(format(CONF_ACCESS_LOG_COMBINED, &facts), "\" 000 12 "));
 	facts.status = 200;
 	facts.reason = REASON_CLIENT_GONE;
