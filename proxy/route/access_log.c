@@ -16,6 +16,7 @@
 /* What may wait for a reader that takes nothing. */
 #define MAX_WAITING (1024 * 1024)
 #define RETRY_MS 20
+#define COMPLAIN_EVERY_MS 1000
 #define MAX_VECTORS 64
 
 struct access_log {
@@ -28,6 +29,7 @@ struct access_log {
 	struct timer retry;
 	struct access_log_clock clock;
 	uint64_t n_lost;
+	uint64_t complained_ms; /* 0: never */
 };
 
 static void tell_of_lost(struct access_log *self)
@@ -35,6 +37,16 @@ static void tell_of_lost(struct access_log *self)
 	if (self->n_lost > 0)
 		log_error("access log: %llu lines were lost", (unsigned long long)self->n_lost);
 	self->n_lost = 0;
+}
+
+static void complain(struct access_log *self, int error)
+{
+	uint64_t now = loop_now_ms(self->loop);
+
+	if (self->complained_ms != 0 && now - self->complained_ms < COMPLAIN_EVERY_MS)
+		return;
+	self->complained_ms = now;
+	log_error("access log: cannot write: %s", strerror(error));
 }
 
 /* False: the rest has to wait. */
@@ -53,7 +65,7 @@ static bool write_some(struct access_log *self)
 	if (errno == EINTR)
 		return true;
 	if (errno != EAGAIN) {
-		log_error("access log: cannot write: %s", strerror(errno));
+		complain(self, errno);
 		bytes_clear(&self->lines);
 	}
 	return false;
