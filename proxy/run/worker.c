@@ -355,10 +355,11 @@ static bool worker_open(struct worker *self, const struct conf *conf)
 		return false;
 	open_bridges(self);
 	open_clients(self);
-	start_listening(self);
+	/* Before anybody is told that it listens. */
 	self->signals[0] = watch_signal(self, SIGTERM, on_leave_signal);
 	self->signals[1] = watch_signal(self, SIGINT, on_leave_signal);
 	self->signals[2] = watch_signal(self, SIGUSR1, on_reopen_signal);
+	start_listening(self);
 	return true;
 }
 
