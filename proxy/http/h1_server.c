@@ -154,6 +154,13 @@ static void on_end_of_input(struct h1_server *self)
 	}
 }
 
+/* A client that has said all it had to, and knows that the answer is the last, may end its side. */
+static bool is_waiting_for_last_answer(const struct h1_server *self)
+{
+	return self->x != NULL && self->must_close &&
+		(h1_body_is_done(&self->body) || self->x->req_body.is_aborted);
+}
+
 void h1_server_on_input(void *arg)
 {
 	struct h1_server *self = arg;
@@ -182,7 +189,7 @@ void h1_server_on_input(void *arg)
 		return;
 	}
 	if (self->state != SERVER_CLOSED && conn_has_input_ended(self->conn) &&
-		!(self->x != NULL && self->must_close))
+		!is_waiting_for_last_answer(self))
 		on_end_of_input(self);
 }
 

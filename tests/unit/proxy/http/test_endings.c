@@ -103,6 +103,34 @@ static void test_client_lost_in_its_body_closes_the_backend(void **state)
 	logged(world, 0, REASON_CLIENT_GONE);
 }
 
+static void test_client_gone_in_its_body_ends_a_response_that_has_begun(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nabc");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc");
+	client_sees(world,
+		"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\nabc");
+	conn_fake_feed_end(world->client);
+	turn(world);
+	assert_true(conn_fake_is_closed(world->client));
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 200, REASON_CLIENT_GONE);
+}
+
+static void test_a_client_that_wants_the_last_response_may_end_its_side(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+	conn_fake_feed_end(world->client);
+	turn(world);
+	backend_sends(world, "k");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+	logged(world, 200, REASON_NONE);
+}
+
 static void test_a_slow_head_gets_408(void **state)
 {
 	struct world *world = *state;
@@ -539,6 +567,8 @@ int main(void)
 		TEST(test_an_http_10_client_gets_the_end_by_close),
 		TEST(test_client_gone_before_the_response_closes_the_backend),
 		TEST(test_client_lost_in_its_body_closes_the_backend),
+		TEST(test_client_gone_in_its_body_ends_a_response_that_has_begun),
+		TEST(test_a_client_that_wants_the_last_response_may_end_its_side),
 		TEST(test_a_slow_head_gets_408),
 		TEST(test_bytes_do_not_move_the_deadline_of_a_head),
 		TEST(test_a_body_that_stalls_gets_408),
