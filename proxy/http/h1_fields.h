@@ -20,13 +20,15 @@ struct h1_framing {
 	bool has_upgrade; /* Connection: upgrade */
 	bool has_length;
 	bool is_chunked;
+	uint32_t n_connection; /* bytes of Connection fields */
 	uint64_t length;
 	const char *why; /* of the first trouble, a few words */
 };
 
 /*
  * REASON_NONE; REASON_BAD_FRAMING: doubt about the end of the message; REASON_TRANSFER_CODING: a
- * coding that we do not know stands before a final "chunked" or alone.
+ * coding that we do not know stands before a final "chunked" or alone; REASON_HEADER_TOO_LARGE:
+ * more than 512 bytes of connection options.
  */
 MUST_USE enum reason h1_framing_read(
 	struct h1_framing *self, const struct fields *fields, unsigned version_minor);

@@ -2,16 +2,22 @@
 #include "proxy/http/h1_fields.h"
 #include "proxy/http/h1_syntax.h"
 
+/* Of all Connection fields together: each other field is looked for among the options. */
+#define MAX_CONNECTION_SIZE 512
+
 static enum reason fail(struct h1_framing *self, enum reason reason, const char *why)
 {
 	self->why = why;
 	return reason;
 }
 
-static void read_connection(struct h1_framing *self, struct slice value)
+static enum reason read_connection(struct h1_framing *self, struct slice value)
 {
 	struct slice option;
 
+	self->n_connection += (uint32_t)value.n;
+	if (self->n_connection > MAX_CONNECTION_SIZE)
+		return fail(self, REASON_HEADER_TOO_LARGE, "too many connection options");
 	while (slice_next_element(&value, &option)) {
 		if (slice_equals_ignoring_case(option, SLICE("close")))
 			self->has_close = true;
@@ -20,6 +26,7 @@ static void read_connection(struct h1_framing *self, struct slice value)
 		else if (slice_equals_ignoring_case(option, SLICE("upgrade")))
 			self->has_upgrade = true;
 	}
+	return REASON_NONE;
 }
 
 /* A list of equal values might be folded to one (RFC 9110 section 8.6); it is refused instead. */
@@ -71,19 +78,19 @@ enum reason h1_framing_read(
 
 	for (uint32_t i = 0; i < fields->n; i++) {
 		const struct field *field = &fields->items[i];
+		enum reason reason = REASON_NONE;
 
 		if (field->id == FIELD_CONNECTION) {
-			read_connection(self, field->value);
+			reason = read_connection(self, field->value);
 		} else if (field->id == FIELD_CONTENT_LENGTH) {
-			enum reason reason = read_length(self, field->value);
-
-			if (reason != REASON_NONE)
-				return reason;
+			reason = read_length(self, field->value);
 		} else if (field->id == FIELD_TRANSFER_ENCODING) {
 			if (coding != NULL)
 				return fail(self, REASON_BAD_FRAMING, "repeated Transfer-Encoding");
 			coding = field;
 		}
+		if (reason != REASON_NONE)
+			return reason;
 	}
 	if (coding == NULL)
 		return REASON_NONE;

@@ -535,6 +535,21 @@ static void connection_options(void **state)
 	assert_true(head.wants_close);
 }
 
+/* Each field is looked for among the options: a long row of them would cost a lot of time. */
+static void too_many_connection_options_are_431(void **state)
+{
+#define OPTIONS_64 "aaaaaaa,aaaaaaa,aaaaaaa,aaaaaaa,aaaaaaa,aaaaaaa,aaaaaaa,aaaaaaa,"
+	(void)state;
+	assert_reason(PARSE_LINES("Connection: " OPTIONS_64 OPTIONS_64 OPTIONS_64 OPTIONS_64
+				  "\r\nConnection: close\r\n"),
+		REASON_NONE);
+	assert_true(head.wants_close);
+	assert_reason(PARSE_LINES("Connection: " OPTIONS_64 OPTIONS_64 OPTIONS_64 OPTIONS_64
+				  "\r\nConnection: " OPTIONS_64 OPTIONS_64 OPTIONS_64 OPTIONS_64
+				  "\r\nConnection: close\r\n"),
+		REASON_HEADER_TOO_LARGE);
+}
+
 static void expectations(void **state)
 {
 	(void)state;
@@ -677,6 +692,7 @@ int main(void)
 		cmocka_unit_test(both_framings_are_refused),
 		cmocka_unit_test(framing_is_read_on_any_method),
 		cmocka_unit_test(connection_options),
+		cmocka_unit_test(too_many_connection_options_are_431),
 		cmocka_unit_test(expectations),
 		cmocka_unit_test(a_handshake_is_valid_as_a_whole_or_not_at_all),
 		cmocka_unit_test(other_upgrades_are_ignored),
