@@ -203,9 +203,9 @@ function readResponse(reader, method) {
 		isComplete: false,
 	};
 	let framing = framingOf(message);
-	// An overloaded proxy answers without reading what is asked.
-	const isUnread = message.status === 503 && hasToken(message, 'connection', 'close')
-		&& values(message, 'date').length === 0;
+	// A proxy may answer before it has read what is asked.
+	const isUnread = (message.status === 503 || message.status === 408)
+		&& hasToken(message, 'connection', 'close') && values(message, 'via').length === 0;
 	if ((method === 'HEAD' && !isUnread) || message.status < 200 || message.status === 204
 		|| message.status === 304)
 		framing = 'none';
