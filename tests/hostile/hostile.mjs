@@ -10,6 +10,7 @@
  *	- each request that a backend gets is strict HTTP, and is one that a client sent, body and all,
  *	  by a second reader of HTTP (reference.mjs); it comes no more often than it was sent;
  *	- each answer reaches the request it answers; a connection is not used again after a doubt;
+ *	- each line of the access log is JSON, and no control byte gets into a log;
  *	- what passes a tunnel is not changed; the numbers of a session say the same at all times;
  *	- when all have gone, no processor time is used and no descriptor is kept. In some rounds it
  *	  has to leave in the middle of everything instead.
@@ -154,6 +155,7 @@ class Round {
 		} catch (error) {
 			this.report(error.stack);
 		}
+		this.#judgeLogs();
 		return {
 			faults: this.#faults,
 			figures: `${this.#visits.length} connections, ${this.backend?.records.length} requests at the `
@@ -241,6 +243,19 @@ class Round {
 		this.#visits.push(result);
 		if (result.got.length === 0)
 			await pause(10);
+	}
+
+	#judgeLogs() {
+		for (const line of this.pollux?.accessLog.lines ?? []) {
+			try {
+				JSON.parse(line);
+			} catch (error) {
+				this.report(`access log: ${error.message}`, Buffer.from(line));
+			}
+		}
+		for (const line of this.pollux?.log.lines ?? [])
+			if (/[\0-\x08\x0b-\x1f\x7f]/.test(line))
+				this.report('control bytes in the log', Buffer.from(line));
 	}
 
 	// All have gone: Pollux has to come to rest.
