@@ -43,7 +43,9 @@ struct feed_ws {
 	uint32_t n_queue;
 	struct frame_marks marks; /* data frames put into the pipe */
 	uint64_t n_put;		  /* bytes put into the pipe */
-	uint64_t n_passed; /* FINISHING: bytes that had left the pipe when the timer was set */
+	uint64_t n_passed;	  /* FINISHING: bytes that TCP had taken when last looked at */
+	uint64_t progress_ms;	  /* FINISHING: when that last grew */
+	uint64_t recheck_ms;	  /* FINISHING: until the next look */
 
 	struct timer timer;   /* OPEN: ping; FINISHING, CLOSING: the end of patience */
 	struct notice tidy;   /* clears the arena */
@@ -60,6 +62,8 @@ struct feed_ws {
 
 /* How long a backend may take to end a connection after the closing handshake. */
 #define CLOSE_TIMEOUT_MS 5000
+/* Between two looks whether TCP has taken all. */
+#define MAX_RECHECK_MS 100
 /* Of a refusal's body. */
 #define MAX_REFUSAL_BODY (256 * 1024)
 
@@ -298,7 +302,7 @@ static void flush(struct feed_ws *self)
 
 static uint64_t n_passed(const struct feed_ws *self)
 {
-	return self->n_put - pipe_size(&self->to_backend);
+	return fetch_n_tunnel_sent(&self->fetch);
 }
 
 static uint64_t feed_ws_n_unsent(struct feed *base)
@@ -372,25 +376,47 @@ static void break_off(struct feed_ws *self)
 	feed_ws_die(self);
 }
 
-static void set_patience(struct feed_ws *self)
+/* FINISHING: TCP has taken nothing for send_timeout. */
+static bool has_stalled(struct feed_ws *self)
 {
-	self->n_passed = n_passed(self);
-	timer_set_in(self->loop, &self->timer, (uint64_t)self->route->send_timeout_ms);
+	uint64_t now = loop_now_ms(self->loop), passed = n_passed(self);
+
+	if (passed > self->n_passed) {
+		self->n_passed = passed;
+		self->progress_ms = now;
+	}
+	return now - self->progress_ms >= (uint64_t)self->route->send_timeout_ms;
 }
 
-/* FINISHING: our close goes behind what is queued, and the end is told when all has been taken. The
+/* FINISHING: nobody tells when TCP has taken the last bytes, so one looks again, ever more seldom.
+ */
+static void wait_for_tcp(struct feed_ws *self)
+{
+	uint64_t recheck = TIMER_NEVER;
+
+	if (self->has_sent_close && pipe_size(&self->to_backend) == 0) {
+		recheck = loop_now_ms(self->loop) + self->recheck_ms;
+		self->recheck_ms = MIN(2 * self->recheck_ms, (uint64_t)MAX_RECHECK_MS);
+	}
+	timer_set_at(self->loop, &self->timer,
+		MIN(self->progress_ms + (uint64_t)self->route->send_timeout_ms, recheck));
+}
+
+/* FINISHING: our close goes behind what is queued, and the end is told when TCP has taken all. The
  * pipe's limit is lowered so that its writer is told when it is empty. */
 static void go_on_finishing(struct feed_ws *self)
 {
 	flush(self);
-	if (!TAILQ_EMPTY(&self->queue))
-		return;
-	put_close(self, self->finish_code, SLICE(""));
-	self->to_backend.limit = 1;
-	if (pipe_room(&self->to_backend) == 0)
-		return;
-	tell_closed(self, self->finish_code, SLICE(""));
-	start_closing(self);
+	if (TAILQ_EMPTY(&self->queue)) {
+		put_close(self, self->finish_code, SLICE(""));
+		self->to_backend.limit = 1;
+		if (pipe_room(&self->to_backend) > 0 && n_passed(self) == self->n_put) {
+			tell_closed(self, self->finish_code, SLICE(""));
+			start_closing(self);
+			return;
+		}
+	}
+	wait_for_tcp(self);
 }
 
 static void feed_ws_finish(struct feed *base, uint16_t code, struct slice reason)
@@ -410,7 +436,9 @@ static void feed_ws_finish(struct feed *base, uint16_t code, struct slice reason
 		}
 		self->state = FEED_WS_FINISHING;
 		self->finish_code = code;
-		set_patience(self);
+		self->n_passed = n_passed(self);
+		self->progress_ms = loop_now_ms(self->loop);
+		self->recheck_ms = 1;
 		notice_post(self->loop, &self->pump);
 		notice_post(self->loop, &self->resume);
 		break;
@@ -625,8 +653,8 @@ static void on_timer(void *arg)
 		ping(self);
 		break;
 	case FEED_WS_FINISHING:
-		if (n_passed(self) > self->n_passed) {
-			set_patience(self);
+		if (!has_stalled(self)) {
+			go_on_finishing(self);
 			break;
 		}
 		tell_closed(self, self->finish_code, SLICE(""));

@@ -70,8 +70,9 @@ struct fetch {
 	bool is_unprocessed;
 	bool has_head;
 	bool is_over;
-	uint64_t n_body_taken; /* bytes taken from req_body */
-	struct pipe *req_body; /* NULL: no body. In a tunnel: must be there. */
+	uint64_t n_body_taken;	/* bytes taken from req_body */
+	uint64_t n_tunnel_sent; /* of a tunnel that is over: see fetch_n_tunnel_sent */
+	struct pipe *req_body;	/* NULL: no body. In a tunnel: must be there. */
 	struct pipe *res_body;
 	const struct fields *const *req_trailers; /* where the request's trailers will be; NULL or
 						     pointing to NULL: none */
@@ -103,6 +104,8 @@ struct fetcher_ops {
 	void (*start)(struct fetcher *self, struct fetch *fetch);
 	/* Closes the connection; a fetch it carries fails without a call to its owner. */
 	void (*close)(struct fetcher *self);
+	/* Bytes of the tunnel that the connection under it has taken. */
+	uint64_t (*n_tunnel_sent)(const struct fetcher *self);
 };
 
 /* First member of each implementation. */
@@ -124,6 +127,16 @@ static inline void fetcher_start(struct fetcher *self, struct fetch *fetch)
 static inline void fetcher_close(struct fetcher *self)
 {
 	self->ops->close(self);
+}
+
+/*
+ * In a tunnel: how many bytes of req_body the backend's socket has taken; the others are still ours
+ * to lose. Valid after the end too.
+ */
+static inline uint64_t fetch_n_tunnel_sent(const struct fetch *self)
+{
+	return self->fetcher != NULL ? self->fetcher->ops->n_tunnel_sent(self->fetcher)
+				     : self->n_tunnel_sent;
 }
 
 /* Live fetchers, for leak checks. */

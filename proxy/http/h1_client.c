@@ -38,9 +38,10 @@ struct h1_client {
 	uint64_t progress_ms; /* last byte either way, for the deadline of the phase */
 	uint32_t n_interim;   /* bytes of interim heads of this fetch */
 	enum h1_client_state state;
-	bool is_request_done; /* written whole to the conn's output */
-	bool wants_close;     /* the response said so */
-	bool is_tunnel_done;  /* both directions have ended cleanly */
+	bool is_request_done;	/* written whole to the conn's output */
+	bool wants_close;	/* the response said so */
+	uint64_t n_sent_before; /* TUNNEL: bytes sent before it */
+	bool is_tunnel_done;	/* both directions have ended cleanly */
 	struct fields trailers;
 	struct grave grave;
 };
@@ -95,10 +96,18 @@ static void client_close(struct h1_client *self, bool tell_pool)
 		self->base.pool->on_closed(self->base.pool_arg, &self->base);
 }
 
+static uint64_t client_n_tunnel_sent(const struct fetcher *base)
+{
+	const struct h1_client *self = CONTAINER_OF(base, struct h1_client, base);
+
+	return self->state == CLIENT_TUNNEL ? conn_bytes_sent(self->conn) - self->n_sent_before : 0;
+}
+
 static struct fetch *detach_fetch(struct h1_client *self)
 {
 	struct fetch *fetch = self->fetch;
 
+	fetch->n_tunnel_sent = client_n_tunnel_sent(&self->base);
 	self->fetch = NULL;
 	self->base.n_active = 0;
 	if (fetch->req_body != NULL)
@@ -294,6 +303,7 @@ static void start_tunnel(struct h1_client *self)
 	struct fetch *fetch = self->fetch;
 
 	self->state = CLIENT_TUNNEL;
+	self->n_sent_before = conn_bytes_sent(self->conn) + bytes_size(conn_output(self->conn));
 	self->is_request_done = true;
 	timer_cancel(&self->timer);
 	pipe_set_reader(fetch->req_body, on_request_body, self);
@@ -557,7 +567,9 @@ static void on_open(void *arg)
 struct fetcher *h1_client_new(struct loop *loop, struct conn *conn,
 	const struct h1_client_options *options, const struct fetcher_pool *pool, void *pool_arg)
 {
-	static const struct fetcher_ops ops = {.start = client_start, .close = close_from_outside};
+	static const struct fetcher_ops ops = {.start = client_start,
+		.close = close_from_outside,
+		.n_tunnel_sent = client_n_tunnel_sent};
 	static const struct conn_owner owner = {.on_open = on_open,
 		.on_input = on_input,
 		.on_output = on_output,

@@ -79,6 +79,14 @@ static bool is_for_us(const struct exchange *x)
 		slice_equals(fields_value(&x->req->fields, FIELD_MAX_FORWARDS), SLICE("0"));
 }
 
+bool gate_refuses_host(struct exchange *x)
+{
+	if (LIKELY(!is_misdirected(x)))
+		return false;
+	exchange_answer_reason(x, REASON_MISDIRECTED);
+	return true;
+}
+
 bool gate_refuses(struct exchange *x)
 {
 	enum reason reason = refusal(x);

@@ -16,6 +16,9 @@
  */
 bool gate_refuses(struct exchange *x);
 
+/* The last of these alone; for handlers that have rules of their own for the others. */
+bool gate_refuses_host(struct exchange *x);
+
 /* Whether a handshake with these fields may come from a page, or comes from none (no Origin). */
 bool gate_allows_origin(const struct conf_strings *allowed, const struct fields *fields);
 /* Whether the host of an authority is the name, case ignored. */

@@ -1,5 +1,7 @@
 #include "proxy/route/hop.h"
 
+#include "proxy/http/date.h"
+
 /* What happens to a field of this number. */
 enum hop_action {
 	HOP_KEEP,
@@ -177,6 +179,10 @@ void hop_response(struct response_head *head, struct arena *arena, const struct 
 		n++;
 	}
 	fields->n = n;
+	/* RFC 9110 section 6.6.1: whoever forwards a response without a date gives it one. */
+	if (head->status >= 200 && fields_find(fields, FIELD_DATE) == NULL)
+		fields_add_known(
+			fields, arena, FIELD_DATE, SLICE("Date"), arena_copy(arena, http_date()));
 	fields_add_known(fields, arena, FIELD_VIA, SLICE("Via"),
 		via_value(arena, false, head->version_minor, conf->via));
 }

@@ -24,7 +24,8 @@
 struct request_head *hop_request(const struct request_head *received, struct arena *arena,
 	const struct conf_route *route, const struct hop_client *client);
 
-/* Removes from a response head, in place, what must not pass, and adds Via. */
+/* Removes from a response head, in place, what must not pass, and adds Via, and Date where it is
+ * missing. */
 void hop_response(struct response_head *head, struct arena *arena, const struct conf *conf);
 
 #endif

@@ -1,12 +1,17 @@
 #include "proxy/run/clients.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <uthash.h>
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
+#include "proxy/http/date.h"
 #include "proxy/http/h1_server.h"
+#include "proxy/http/message.h"
+#include "proxy/http/reason.h"
 #include "proxy/net/address.h"
 
 /* How many connections one address has. */
@@ -54,14 +59,6 @@ struct clients {
 /* Younger ones have not had time to say a word: closing them for the next would serve neither. */
 #define EVICT_AFTER_MS 10
 #define REFUSE_LINGER_MS 500
-
-static const char overload_answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
-				      "Content-Type: text/plain; charset=utf-8\r\n"
-				      "Content-Length: 41\r\n"
-				      "Retry-After: 1\r\n"
-				      "Connection: close\r\n"
-				      "\r\n"
-				      "503 Service Unavailable\nToo many clients\n";
 
 struct clients *clients_new(struct loop *loop, const struct clients_limits *limits,
 	const struct exchange_service *service)
@@ -255,13 +252,23 @@ static void complain(struct clients *self, const char *what)
 	log_warn("%s (%zu connections)", what, self->n);
 }
 
+/* The page that exchanges get for this reason, but without an exchange. */
 static void refuse(struct conn *conn, bool is_tls)
 {
+	unsigned status = reason_status(REASON_OVERLOAD);
+	char page[256];
+
 	if (is_tls) {
 		conn_close(conn);
 		return;
 	}
-	bytes_append(conn_output(conn), overload_answer, sizeof(overload_answer) - 1);
+	(void)snprintf(page, sizeof(page), "%u %s\n%s\n", status, status_reason(status),
+		reason_text(REASON_OVERLOAD));
+	bytes_printf(conn_output(conn),
+		"HTTP/1.1 %u %s\r\nDate: %.*s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		"retry-after: 1\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+		status, status_reason(status), (int)http_date().n, http_date().p, strlen(page),
+		page);
 	conn_close_gracefully(conn, REFUSE_LINGER_MS);
 }
 

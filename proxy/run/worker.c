@@ -72,13 +72,13 @@ static void on_request(void *arg, struct exchange *x)
 	}
 	x->route = route;
 	x->max_body_size = route->max_body_size;
-	if (self->is_draining && (route->dialects != 0 || x->req->wants_websocket)) {
+	if (self->is_draining && x->req->wants_websocket) {
 		x->must_close = true;
 		exchange_answer_reason(x, REASON_DRAIN);
 		return;
 	}
 	if (self->bridges[route->index] != NULL &&
-		(gate_refuses(x) || bridge_start(self->bridges[route->index], x)))
+		(gate_refuses_host(x) || bridge_start(self->bridges[route->index], x)))
 		return;
 	forward_start(x, self->backends[route->backend->index]);
 }

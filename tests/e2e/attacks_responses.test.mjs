@@ -34,7 +34,7 @@ async function answered(t, { backend, pollux }, { says, gets, reason, ends, isCu
 	if (isCut) {
 		assert.equal(withoutDate((await client.readAll()).toString('latin1')), wanted);
 	} else {
-		await client.expectResponse(wanted);
+		await client.expect(wanted);
 	}
 	await conn.expectGone();
 	assert.equal(conn.size, 0);

@@ -72,7 +72,7 @@ test('a handshake with a body is refused', async (t) => {
 			const before = stage.backend.heard.length;
 			const client = await connect(sub, stage.pollux);
 			client.send(send);
-			await client.expectResponse(page(reason));
+			await client.expect(page(reason));
 			await client.expect(passedOk());
 			assert.equal(stage.backend.heard.slice(before), forwardedGet('/admin'));
 		});
@@ -152,7 +152,7 @@ test('answers that are no right 101 make no tunnel', async (t) => {
 			const conn = await backend.accept();
 			await conn.expect(FORWARDED_HANDSHAKE);
 			conn.send(answer, 'raw bytes that would be in a tunnel');
-			await client.expectResponse(page('backend-protocol'));
+			await client.expect(page('backend-protocol'));
 			await conn.expectGone();
 			await pollux.accessed({ reason: 'backend-protocol', status: 502 });
 			// It is a connection of requests still.

@@ -5,6 +5,7 @@ import test from 'node:test';
 
 import { ALWAYS, EVENTS, LINES, Session, TEXT, bridgeStage, factsOf, jsonAnswer, openedSession,
 	requestText, startBackend } from './lib/bridge.mjs';
+import { Authority } from './lib/certificates.mjs';
 import { freePort } from './lib/pollux.mjs';
 import { RawBackend } from './lib/raw_backend.mjs';
 import { get, ok } from './lib/stage.mjs';
@@ -625,7 +626,6 @@ test('a key holds for linger after the answer', async (t) => {
 // Other backends.
 
 test('sessions go over TLS to the backend where its section says so', async (t) => {
-	const { Authority } = await import('./lib/certificates.mjs');
 	const { certText, keyText } = new Authority(t).issue(['127.0.0.1']);
 	const server = await startBackend(t, { tls: { cert: certText, key: keyText } });
 	const { bridge } = await bridgeStage(t, {

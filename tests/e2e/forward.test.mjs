@@ -491,7 +491,7 @@ test('an error page says what is wrong, and keeps the connection where it can', 
 	const { client } = await stage(t, { route: { path: '/only' } });
 
 	client.send(get('/elsewhere'));
-	await client.expectResponse(page('no-route'));
+	await client.expect(page('no-route'));
 	client.send('HEAD /elsewhere HTTP/1.1\r\nHost: a\r\n\r\n');
 	const head = await client.readResponse({ method: 'HEAD' });
 	assert.equal(head.status, 404);

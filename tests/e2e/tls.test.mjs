@@ -182,9 +182,9 @@ test('with client certificates a Host other than the name of the handshake is 42
 	client.send('GET / HTTP/1.1\r\nHost: A:8443\r\n\r\n');
 	await client.expect(passedOk());
 	client.send('GET / HTTP/1.1\r\nHost: b\r\n\r\n');
-	await client.expectResponse(page('misdirected'));
+	await client.expect(page('misdirected'));
 	client.send('GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n');
-	await client.expectResponse(page('misdirected'));
+	await client.expect(page('misdirected'));
 	assert.equal((await pollux.accessed({ status: 421 })).reason, 'misdirected');
 	const nameless = await connect(t, pollux, { tls: { servername: '' } });
 	await isServed(nameless);
@@ -404,7 +404,7 @@ for (const [name, version] of VERSIONS) {
 
 async function isRefused({ backend, pollux, client }, why) {
 	client.send(get());
-	await client.expectResponse(page('backend-tls'));
+	await client.expect(page('backend-tls'));
 	assert.equal((await pollux.accessed()).reason, 'backend-tls');
 	await pollux.logged(why);
 	assert.equal(backend.heard, '');
@@ -439,7 +439,7 @@ test('a backend that speaks no TLS: 502', async (t) => {
 	const conn = await backend.accept();
 	await conn.readSome();
 	conn.send('HTTP/1.1 400 Bad Request\r\n\r\n').end();
-	await client.expectResponse(page('backend-tls'));
+	await client.expect(page('backend-tls'));
 	assert.equal((await pollux.accessed()).reason, 'backend-tls');
 });
 

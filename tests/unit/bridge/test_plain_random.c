@@ -406,6 +406,7 @@ static void finish(void)
 	finish_down();
 	client = client_request("DELETE", stage_text("/chat/~%s", run.id), "", NULL);
 	assert_int_equal(client_status(client), 204);
+	stage_pass_ms(100);
 	client = client_request("GET",
 		stage_text("/chat/~%s?after=%llu", run.id, (unsigned long long)run.have), "", NULL);
 	assert_non_null(strstr(client_body(client), "\"undelivered\":0}"));

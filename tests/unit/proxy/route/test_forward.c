@@ -150,9 +150,18 @@ static void client_sends(const char *bytes)
 	settle();
 }
 
+/* The Date that a response is given where the backend gave none is left out. */
 static void client_sees(const char *bytes)
 {
-	assert_string_equal(sent(client), bytes);
+	const char *text = sent(client), *date = strstr(text, "Date: ");
+	char rest[8192];
+
+	if (date != NULL) {
+		(void)snprintf(rest, sizeof(rest), "%.*s%s", (int)(date - text), text,
+			strstr(date, "\r\n") + 2);
+		text = rest;
+	}
+	assert_string_equal(text, bytes);
 }
 
 static void backend_sends(size_t i, const char *bytes)

@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <cmocka.h>
 
+#include "proxy/http/date.h"
+
 static const struct conf *conf;
 static struct arena arena;
 static struct sockaddr_storage peer;
@@ -442,10 +444,27 @@ static void responses_lose_what_ends_here_too(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct response_head head = {.status = 200, .version_minor = 1};
 
+		char expected[1024];
+
 		read_fields(&head.fields, rows[i].in);
+		fields_add(&head.fields, &arena, SLICE("Date"), SLICE("d"));
 		hop_response(&head, &arena, conf);
-		assert_string_equal(write_fields(&head.fields), rows[i].out);
+		(void)snprintf(expected, sizeof(expected), "%.*sDate: d\nVia: 1.1 pollux\n",
+			(int)(strlen(rows[i].out) - strlen("Via: 1.1 pollux\n")), rows[i].out);
+		assert_string_equal(write_fields(&head.fields), expected);
 	}
+}
+
+static void a_response_without_a_date_gets_one(void **state)
+{
+	struct response_head final = {.status = 200, .version_minor = 1};
+	struct response_head interim = {.status = 103, .version_minor = 1};
+
+	(void)state;
+	hop_response(&final, &arena, conf);
+	assert_true(slice_equals(fields_value(&final.fields, FIELD_DATE), http_date()));
+	hop_response(&interim, &arena, conf);
+	assert_null(fields_find(&interim.fields, FIELD_DATE));
 }
 
 int main(void)
@@ -463,6 +482,7 @@ int main(void)
 		cmocka_unit_test(the_client_stands_before_trusted_proxies),
 		cmocka_unit_test(endless_lists_are_read_from_the_near_end),
 		cmocka_unit_test(responses_lose_what_ends_here_too),
+		cmocka_unit_test(a_response_without_a_date_gets_one),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
