@@ -168,6 +168,15 @@ static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
 	access_log_set_fd(self->access_log, self->logs.access_fd);
 }
 
+/* Better than the default, which is to end at once. */
+static void on_reload_signal(evutil_socket_t number, short what, void *arg)
+{
+	(void)number;
+	(void)what;
+	(void)arg;
+	log_warn("SIGHUP: the configuration is read at the start only; restart to change it");
+}
+
 /* Building. */
 
 static struct event *watch_signal(struct worker *self, int number, event_callback_fn callback)
@@ -359,6 +368,7 @@ static bool worker_open(struct worker *self, const struct conf *conf)
 	self->signals[0] = watch_signal(self, SIGTERM, on_leave_signal);
 	self->signals[1] = watch_signal(self, SIGINT, on_leave_signal);
 	self->signals[2] = watch_signal(self, SIGUSR1, on_reopen_signal);
+	self->signals[3] = watch_signal(self, SIGHUP, on_reload_signal);
 	start_listening(self);
 	return true;
 }

@@ -4,6 +4,7 @@
  *
  *   SIGTERM, SIGINT: drain (finish what is under way, at most conf drain), a second one cuts
  *   SIGUSR1: log files are opened anew
+ *   SIGHUP: warned of; there is no reload
  */
 #ifndef PROXY_RUN_WORKER_H
 #define PROXY_RUN_WORKER_H
