@@ -61,26 +61,30 @@ export class FaithfulBackend {
  * One request on a connection of its own; the first whole answer, or undefined. `cut`: leaves after
  * so many ms. `mute`: reads nothing for so long.
  */
-function ask(where, bytes, { cut, mute, method = 'GET', ms = 5000 } = {}) {
+function ask(where, bytes, { cut, mute, method = 'GET', ms = 8000 } = {}) {
 	return new Promise((done) => {
 		const socket = net.connect(where);
 		const chunks = [];
 		let timers;
-		const finish = () => {
+		const finish = (isLate) => {
 			timers.forEach(clearTimeout);
 			socket.destroy();
-			done({ ...readResponses(Buffer.concat(chunks), [method]), bytes: Buffer.concat(chunks) });
+			done({
+				...readResponses(Buffer.concat(chunks), [method]),
+				bytes: Buffer.concat(chunks),
+				isLate,
+			});
 		};
-		timers = [setTimeout(finish, ms)];
+		timers = [setTimeout(finish, ms, true)];
 		if (cut !== undefined)
-			timers.push(setTimeout(finish, cut));
+			timers.push(setTimeout(finish, cut, false));
 		if (mute !== undefined) {
 			socket.pause();
 			timers.push(setTimeout(() => socket.resume(), mute));
 		}
 		socket.on('data', (chunk) => chunks.push(chunk));
 		socket.on('error', () => {});
-		socket.on('close', finish);
+		socket.on('close', () => finish(false));
 		socket.write(bytes);
 	});
 }
@@ -131,6 +135,8 @@ export class BridgeClient {
 		const [response] = answer.responses;
 		if (answer.isBroken)
 			this.report(`${what}: the answer is no HTTP: ${answer.error}`, answer.bytes);
+		if (answer.isLate && this.isFaithful)
+			this.report(`${what}: no whole answer in time`, answer.bytes);
 		if (answer.responses.length > 1)
 			this.report(`${what}: more than one answer`, answer.bytes);
 		if (response !== undefined && this.isFaithful && !STATUSES.has(response.status))
