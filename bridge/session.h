@@ -27,7 +27,6 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include <uthash.h>
 
 #include "bridge/feed.h"
 #include "bridge/ledger.h"
@@ -35,6 +34,7 @@
 #include "bridge/session_id.h"
 #include "bridge/transport.h"
 #include "conf/conf.h"
+#include "proxy/base/hash_table.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/macros.h"
 #include "proxy/base/slice.h"

@@ -7,20 +7,6 @@
 #include "proxy/base/memory.h"
 #include "proxy/http/ws_frame.h"
 
-/* FNV-1a. Ids and digests are random already. */
-static unsigned hash_bytes(const void *p, size_t n)
-{
-	const unsigned char *bytes = p;
-	unsigned hash = 2166136261u;
-
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 16777619u;
-	return hash;
-}
-
-#undef HASH_FUNCTION
-#define HASH_FUNCTION(key, n, hash) ((hash) = hash_bytes(key, n))
-
 void session_table_init(struct session_table *self, struct loop *loop,
 	const struct conf_route *route, struct slice tag)
 {

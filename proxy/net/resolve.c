@@ -10,9 +10,8 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
-#define HASH_FUNCTION(key, n, hash) HASH_FNV(key, n, hash)
-#include <uthash.h>
 
+#include "proxy/base/hash_table.h"
 #include "proxy/base/memory.h"
 
 #define MAX_ADDRESSES 16

@@ -2,11 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-/* Names come from our own certificates, so any hash will do; this one has no fall-throughs to warn
- * about. */
-#define HASH_FUNCTION(key, n, hash) HASH_FNV(key, n, hash)
-#include <uthash.h>
 
+#include "proxy/base/hash_table.h"
 #include "proxy/base/memory.h"
 #include "proxy/net/tls_certificate.h"
 

@@ -6,10 +6,8 @@
 #include "proxy/route/router.h"
 
 #include <stdlib.h>
-/* The library's own hash has switches that fall through. */
-#define HASH_FUNCTION(key, size, value) HASH_FNV(key, size, value)
-#include <uthash.h>
 
+#include "proxy/base/hash_table.h"
 #include "proxy/base/memory.h"
 
 /* DNS names are at most 253 bytes; longer hosts have only the routes of every host. */

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-/* The default hash falls through its cases in a way that clang warns of. */
-#define HASH_FUNCTION(key, n, hash) HASH_FNV(key, n, hash)
-#include <uthash.h>
 
+#include "proxy/base/hash_table.h"
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/http/date.h"
