@@ -15,7 +15,7 @@ const CLOSING = Math.min(Math.floor(DESCRIPTORS / 16), 1000);
 const CAP = Math.floor((DESCRIPTORS - 64 - CLOSING) / 2);
 const N_TUNNELS = sized(1000, 9000);
 const N_SLOW = sized(1800, 15_000);
-const HEADER_SECONDS = sized(3, 20);
+const HEADER_SECONDS = sized(2, 20);
 const PACE_MS = sized(500, 5000); // between two bytes of a slow head
 
 // The machine does other things as well.
