@@ -86,7 +86,7 @@ const struct conf_option conf_options[] = {
 	{ ROW(LISTEN, tls_session_tickets, BOOL, tls_session_tickets), DEFAULT("yes"),
 	  HELP("let clients resume TLS sessions with tickets") },
 	{ ROW(LISTEN, alpn, LIST, alpn), DEFAULT("http/1.1"), WORDS(alpn_words),
-	  HELP("protocols offered in the TLS handshake, best first") },
+	  HELP("protocols of the TLS handshake, best first; http/1.1 stands for http/1.0 too") },
 	{ ROW(LISTEN, client_verify, ENUM, client_verify), DEFAULT("off"),
 	  WORDS(conf_words_client_verify),
 	  HELP("ask for client certificates: off, optional (a bad one is refused, none is not), required") },

@@ -154,11 +154,18 @@ static void on_end_of_input(struct h1_server *self)
 	}
 }
 
-/* A client that has said all it had to, and knows that the answer is the last, may end its side. */
+/*
+ * A client that has said all it had to, and knows that the answer is the last, may end its side.
+ * Not where the answer has no known end: there its leaving would go unnoticed.
+ */
 static bool is_waiting_for_last_answer(const struct h1_server *self)
 {
-	return self->x != NULL && self->must_close &&
-		(h1_body_is_done(&self->body) || self->x->req_body.is_aborted);
+	if (self->x == NULL || !self->must_close)
+		return false;
+	if (!h1_body_is_done(&self->body) && !self->x->req_body.is_aborted)
+		return false;
+	return self->x->handler == NULL || self->is_response_written ||
+		(self->is_head_written && self->framing == BODY_LENGTH);
 }
 
 void h1_server_on_input(void *arg)

@@ -60,16 +60,23 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+static void add_alpn(struct tls_context *self, const char *name)
+{
+	size_t n = strlen(name);
+
+	self->alpn = memory_realloc(self->alpn, self->alpn_size + 1 + n);
+	self->alpn[self->alpn_size++] = (unsigned char)n;
+	memcpy(self->alpn + self->alpn_size, name, n);
+	self->alpn_size += (unsigned)n;
+}
+
+/* Who serves HTTP/1.1 serves HTTP/1.0 too, and curl -0 offers nothing else. */
 static void set_alpn(struct tls_context *self, const struct conf_strings *names)
 {
 	for (size_t i = 0; i < names->n_items; i++) {
-		size_t n = strlen(names->items[i]);
-
-		ASSERT(n > 0 && n <= 255);
-		self->alpn = memory_realloc(self->alpn, self->alpn_size + 1 + n);
-		self->alpn[self->alpn_size++] = (unsigned char)n;
-		memcpy(self->alpn + self->alpn_size, names->items[i], n);
-		self->alpn_size += (unsigned)n;
+		add_alpn(self, names->items[i]);
+		if (strcmp(names->items[i], "http/1.1") == 0)
+			add_alpn(self, "http/1.0");
 	}
 }
 

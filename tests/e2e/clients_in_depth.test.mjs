@@ -483,10 +483,10 @@ async function curlExpects(t, stage) {
 	assert.equal(chunked.body.toString(), await hashOf([input]));
 }
 
-// Over TLS without ALPN, as clients of that age: curl would offer "http/1.0" there and nothing else.
+// Over TLS curl offers "http/1.0" and nothing else.
 async function curlOld(t, stage) {
 	const run = (args, options) => {
-		return curl(t, [...stage.curlTrust, '--no-alpn', '-0', ...args], options);
+		return curl(t, [...stage.curlTrust, '-0', ...args], options);
 	};
 
 	for (const kind of ['bytes', 'chunked']) {

@@ -131,6 +131,18 @@ static void test_a_client_that_wants_the_last_response_may_end_its_side(void **s
 	logged(world, 200, REASON_NONE);
 }
 
+static void test_a_client_that_leaves_a_stream_is_gone(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n");
+	conn_fake_feed_end(world->client);
+	turn(world);
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 200, REASON_CLIENT_GONE);
+}
+
 static void test_a_slow_head_gets_408(void **state)
 {
 	struct world *world = *state;
@@ -569,6 +581,7 @@ int main(void)
 		TEST(test_client_lost_in_its_body_closes_the_backend),
 		TEST(test_client_gone_in_its_body_ends_a_response_that_has_begun),
 		TEST(test_a_client_that_wants_the_last_response_may_end_its_side),
+		TEST(test_a_client_that_leaves_a_stream_is_gone),
 		TEST(test_a_slow_head_gets_408),
 		TEST(test_bytes_do_not_move_the_deadline_of_a_head),
 		TEST(test_a_body_that_stalls_gets_408),
