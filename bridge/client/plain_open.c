@@ -138,13 +138,18 @@ static void answer_created(struct plain_exchange *px, const struct session *sess
 static void answer_opened(struct plain_opening *self, struct session *session)
 {
 	struct plain_exchange *px = self->px;
+	uint64_t floor = session_floor(session);
+	struct plain_reset_note gap = {PLAIN_RESET_GAP, 1, floor};
+	const struct plain_reset_note *note = self->has_note ? &self->note : NULL;
 
+	/* Who repeats an opening has nothing yet; what its lost answer had may be dropped. */
+	if (note == NULL && floor > 0 && !session_is_at_end(session, floor))
+		note = &gap;
 	plain_answer_set_session(px, session);
 	if (px->request.form == PLAIN_CREATED)
 		answer_created(px, session);
 	else
-		plain_attach(
-			px, session, session_floor(session), self->has_note ? &self->note : NULL);
+		plain_attach(px, session, floor, note);
 }
 
 static void on_opened(void *arg, const struct feed_acceptance *acceptance)

@@ -349,6 +349,28 @@ test('reset: what passed the replay limit is a gap, oldest first; the rest is ke
 		await resumed.expect(`id: ${session.id}.${n}\ndata: ${text}\n\n`);
 });
 
+test('reset: an opening that is repeated tells what its lost stream has taken along', async (t) => {
+	const key = { 'Idempotency-Key': 'k1' };
+	const { bridge, session, stream, socket } = await streamStage(t, {
+		fields: { ...EVENTS, ...key },
+		route: { replay: '0', send_timeout: '100ms' },
+	});
+
+	await say(socket, 'one', 'two');
+	await stream.expect(`id: ${session.id}.1\ndata: one\n\nid: ${session.id}.2\ndata: two\n\n`);
+	while ((await session.post('x')).get('Pollux-Cursor') !== '2');
+	for (const [fields, reset] of [
+		[EVENTS, `retry: 1000\n\n${resetEvent({ reason: 'gap', lost: [1, 2] })}`
+			+ session.prelude(2).replace('retry: 1000\n\n', '')],
+		[LINES, '{"reset":{"reason":"gap","lost":[1,2]}}\n'
+			+ `{"session":"${session.id}","cursor":2}\n`],
+	]) {
+		const again = await bridge.stream('/chat', { ...fields, ...key });
+		assert.equal(again.response.get('Pollux-Cursor'), '2');
+		await again.expect(reset);
+	}
+});
+
 test('reset: a closed session says so behind it', async (t) => {
 	const { bridge, session, stream, socket } = await streamStage(t);
 
