@@ -6,7 +6,7 @@
 # installed, configured and built already is left alone.
 #
 # run takes POLLUX_PORT (8080), POLLUX_TLS_PORT (8443) and DEMO_PORT (3000) from the environment.
-# test takes SKIP: words of "asan e2e", the parts to leave out.
+# test takes SKIP: words of "asan e2e scale", the parts to leave out.
 set -u
 cd "$(dirname "$0")" || exit 1
 
@@ -15,7 +15,7 @@ RUN_PACKAGES="
 	libevent-dev libssl-dev libconfuse-dev libjansson-dev libc-ares-dev uthash-dev
 	openssl curl ca-certificates"
 TEST_PACKAGES="
-	libcmocka-dev chromium"
+	libcmocka-dev chromium valgrind"
 # Only where there is no Node of release 18 or later with npm already.
 NODE_PACKAGES="
 	nodejs npm"
@@ -214,22 +214,22 @@ check()
 	add "$1" "$passed" "$failed" "$skipped"
 }
 
-# end_to_end DIR: the tests of tests/e2e, with the programs built in DIR.
-end_to_end()
+# node_tests FOLDER DIR: the tests of tests/FOLDER, with the programs built in DIR.
+node_tests()
 {
-	local log=$1/e2e.tap
+	local log=$2/$1.tap
 
-	say "end-to-end tests with $1"
+	say "tests/$1 with $2"
 	if [ ! tests/node_modules/.package-lock.json -nt tests/package-lock.json ]; then
 		(cd tests && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-progress </dev/null) ||
 			die "npm ci failed"
 	fi
 	rm -f "$log"
-	(cd tests && POLLUX_BUILD="../$1" exec timeout -k 30 1800 node --test \
+	(cd tests && POLLUX_BUILD="../$2" exec timeout -k 30 1800 node --test \
 		--test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="../$log" \
-		$(find e2e -name '*.test.mjs' | sort) </dev/null)
-	add "end-to-end with $1" $(awk '
+		$(find "$1" -name '*.test.mjs' | sort) </dev/null)
+	add "tests/$1 with $2" $(awk '
 		/^# (pass|fail|cancelled|skipped|todo) [0-9]+$/ { n[$2] += $3; is_whole = 1 }
 		END { print n["pass"] + 0, n["fail"] + n["cancelled"] + !is_whole, n["skipped"] + n["todo"] }' "$log")
 }
@@ -243,11 +243,12 @@ test_all()
 
 	build build --enable-werror
 	check build
-	[[ $skip != *" e2e "* ]] && end_to_end build
+	[[ $skip != *" e2e "* ]] && node_tests e2e build
+	[[ $skip != *" scale "* ]] && node_tests scale build
 	if [[ $skip != *" asan "* ]]; then
 		build build-asan --enable-werror --enable-sanitizers
 		check build-asan
-		[[ $skip != *" e2e "* ]] && end_to_end build-asan
+		[[ $skip != *" e2e "* ]] && node_tests e2e build-asan
 	fi
 
 	say "done"

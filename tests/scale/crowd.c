@@ -137,23 +137,24 @@ static void member_end(struct member *self, bool is_reset)
 	member_free(self);
 }
 
-/* False: the member has ended. */
-static bool member_send(struct member *self, const char *data, size_t n)
+/* A reset came, before or after an answer: what the server said is still to be read. */
+static void member_end_by_reset(struct member *self)
 {
-	if (send(self->fd, data, n, MSG_NOSIGNAL) == (ssize_t)n)
-		return true;
-	if (errno == EAGAIN)
-		return true; /* no test sends so much that it matters */
-	/* What the server said before it closed is still to be read. */
 	while (self->n < sizeof(self->answer)) {
-		ssize_t got =
+		ssize_t n =
 			recv(self->fd, self->answer + self->n, sizeof(self->answer) - self->n, 0);
-		if (got <= 0)
+		if (n <= 0)
 			break;
-		self->n += (size_t)got;
+		self->n += (size_t)n;
 	}
 	member_end(self, true);
-	return false;
+}
+
+static void member_send(struct member *self, const char *data, size_t n)
+{
+	/* No test sends so much that a full socket matters. */
+	if (send(self->fd, data, n, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+		member_end_by_reset(self);
 }
 
 static void member_set_open(struct member *self)
@@ -164,13 +165,13 @@ static void member_set_open(struct member *self)
 	crowd.open++;
 }
 
-static bool member_send_slowly(struct member *self)
+static void member_send_slowly(struct member *self)
 {
 	static const char head[] = "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ";
 	char byte = self->sent < sizeof(head) - 1 ? head[self->sent] : 'a';
 
 	self->sent++;
-	return member_send(self, &byte, 1);
+	member_send(self, &byte, 1);
 }
 
 static void member_begin(struct member *self)
@@ -181,15 +182,15 @@ static void member_begin(struct member *self)
 	crowd.connecting--;
 	self->state = MEMBER_ASKING;
 	if (crowd.is_slow) {
-		if (member_send_slowly(self))
-			member_set_open(self);
+		member_set_open(self);
+		member_send_slowly(self);
 		return;
 	}
 	n = snprintf(head, sizeof(head),
 		"GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 		crowd.path);
-	(void)member_send(self, head, (size_t)n);
+	member_send(self, head, (size_t)n);
 }
 
 static void member_connect(void)
@@ -262,7 +263,7 @@ static void member_send_message(struct member *self)
 	wire_mask(frame + header, MESSAGE_SIZE, mask);
 	self->awaits_echo = true;
 	crowd.echoing++;
-	(void)member_send(self, frame, header + MESSAGE_SIZE);
+	member_send(self, frame, header + MESSAGE_SIZE);
 }
 
 static void member_on_event(struct member *self, uint32_t events)
@@ -275,7 +276,7 @@ static void member_on_event(struct member *self, uint32_t events)
 		int error = sock_error(self->fd);
 
 		if (error != 0) {
-			member_end(self, error == ECONNRESET);
+			member_end_by_reset(self);
 			return;
 		}
 		(void)epoll_ctl(crowd.epoll, EPOLL_CTL_MOD, self->fd, &event);
@@ -303,8 +304,8 @@ static void crowd_tick(void)
 
 	crowd.ticked_us = now;
 	crowd.due_members += crowd.rate * ms / 1000;
-	if (crowd.due_members > CONNECTING_AT_ONCE)
-		crowd.due_members = CONNECTING_AT_ONCE;
+	if (crowd.due_members > crowd.rate * TICK_MS / 1000.0 + 1)
+		crowd.due_members = crowd.rate * TICK_MS / 1000.0 + 1;
 	if (!crowd.is_slow)
 		return;
 	crowd.due_bytes += (double)crowd.open * ms / crowd.pace_ms;
@@ -317,7 +318,7 @@ static void crowd_tick(void)
 			return;
 		crowd.next_to_send = TAILQ_NEXT(member, link);
 		if (member->state == MEMBER_OPEN)
-			(void)member_send_slowly(member);
+			member_send_slowly(member);
 	}
 }
 

@@ -16,6 +16,7 @@ const CAP = Math.floor((DESCRIPTORS - 64 - CLOSING) / 2);
 const N_TUNNELS = sized(1000, 9000);
 const N_SLOW = sized(1800, 15_000);
 const HEADER_SECONDS = sized(2, 20);
+const RATE = sized(1000, 3000); // slow ones that come in a second
 const PACE_MS = sized(500, 5000); // between two bytes of a slow head
 
 // The machine does other things as well.
@@ -34,7 +35,8 @@ async function start(t, { listen, ...options } = {}) {
 }
 
 function slowCrowd(t, pollux, options = {}) {
-	return Crowd.start(t, 'slow', pollux, { pace: PACE_MS, from: '127.0.1.1', addresses: 50, ...options });
+	return Crowd.start(t, 'slow', pollux,
+		{ rate: RATE, pace: PACE_MS, from: '127.0.1.1', addresses: 50, ...options });
 }
 
 async function wasServed(t, client) {
@@ -42,7 +44,7 @@ async function wasServed(t, client) {
 	t.diagnostic(`the well-behaved client: ${figuresText(figures)}; ${client.nStale} kept `
 		+ 'connections closed under it');
 	assert.deepEqual(client.failures, [], 'failures of the well-behaved client');
-	assert.ok(figures.n >= 20, `only ${figures.n} requests`);
+	assert.ok(figures.n >= 5, `only ${figures.n} requests`);
 	assert.ok(figures.most < PATIENT_MS, `a request took ${figures.most} ms`);
 }
 
