@@ -116,11 +116,11 @@ test('a session is closed although the backend does not answer the close', async
 test('nobody there for linger: 1001 to the backend, and the session is unknown', async (t) => {
 	const { bridge, backend } = await bridgeStage(t, { route: { linger: '150ms' } });
 
+	const start = performance.now();
 	const session = await bridge.open();
 	const socket = await backend.accept();
-	const start = performance.now();
 	assert.deepEqual(await backend.closeOf(socket), { code: 1001, reason: '' });
-	assert.ok(performance.now() - start > 100);
+	assert.ok(performance.now() - start >= 145);
 	assert.deepEqual(factsOf(await session.poll()), UNKNOWN);
 	const posted = factsOf(await session.post('x'));
 	assert.equal(posted.status, 404);
@@ -136,19 +136,18 @@ test('a transport keeps the session, and its end starts the time', async (t) => 
 
 	const { session, stream } = await bridge.openStream();
 	const socket = await backend.accept();
+	const start = performance.now();
 	const held = session.startPoll({ wait: 1 }); // longer than linger
 	await stream.expectEnd();
 	assert.equal((await (await held).readResponse()).status, 200);
-	assert.equal(socket.closed, undefined);
-	const start = performance.now();
 	assert.equal((await backend.closeOf(socket)).code, 1001);
-	assert.ok(performance.now() - start > 50);
+	assert.ok(performance.now() - start >= 1090);
 });
 
 test('every request of the session starts the time anew', async (t) => {
-	const { session, socket, backend } = await openedSession(t, { route: { linger: '400ms' } });
+	const { session, socket, backend } = await openedSession(t, { route: { linger: '800ms' } });
 
-	const end = performance.now() + 1200;
+	const end = performance.now() + 1600;
 	while (performance.now() < end) {
 		assert.equal((await session.post('I am here')).status, 204);
 		await new Promise((done) => setTimeout(done, 50));

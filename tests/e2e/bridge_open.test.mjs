@@ -610,7 +610,7 @@ test('a failed opening frees the key', async (t) => {
 });
 
 test('a key holds for linger after the answer', async (t) => {
-	const { bridge, backend } = await bridgeStage(t, { route: { linger: '150ms' } });
+	const { bridge, backend } = await bridgeStage(t, { route: { linger: '500ms' } });
 	const fields = { 'Idempotency-Key': 'k1' };
 
 	const first = await bridge.open({ fields });

@@ -436,7 +436,7 @@ function trickle(socket, size, pauseMs) {
 
 test('a slow client that takes bytes now and then is not gone', async (t) => {
 	const { session, stream, socket } = await streamStage(t, {
-		route: { send_timeout: '300ms', linger: '100ms', queue: '64k', max_message_size: '64k' },
+		route: { send_timeout: '700ms', linger: '100ms', queue: '64k', max_message_size: '64k' },
 	});
 	const text = 'z'.repeat(20_000);
 
