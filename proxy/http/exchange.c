@@ -104,8 +104,8 @@ void exchange_become_tunnel(struct exchange *x)
 	struct slice method = exchange_method(x), target = exchange_target(x),
 		     authority = exchange_authority(x);
 	struct slice user_agent = exchange_user_agent(x), referer = exchange_referer(x);
-	size_t n = method.n + target.n + authority.n + user_agent.n + referer.n +
-		x->client_address.n;
+	size_t n =
+		method.n + target.n + authority.n + user_agent.n + referer.n + x->client_address.n;
 	struct exchange_log_facts *facts = memory_alloc(sizeof(*facts) + n);
 	char *to = facts->text;
 
@@ -219,11 +219,14 @@ void exchange_answer_reason(struct exchange *x, enum reason reason)
 		return;
 	if (reason == REASON_WEBSOCKET_VERSION) {
 		/* RFC 6455 section 4.4, RFC 9110 section 15.5.22. */
-		fields_add_id(&fields, &x->arena, FIELD_SEC_WEBSOCKET_VERSION, SLICE("13"));
-		fields_add_id(&fields, &x->arena, FIELD_UPGRADE, SLICE("websocket"));
+		fields_add_known(&fields, &x->arena, FIELD_SEC_WEBSOCKET_VERSION,
+			SLICE("Sec-WebSocket-Version"), SLICE("13"));
+		fields_add_known(
+			&fields, &x->arena, FIELD_UPGRADE, SLICE("Upgrade"), SLICE("websocket"));
 	}
 	if (status == 503)
-		fields_add_id(&fields, &x->arena, FIELD_RETRY_AFTER, SLICE("1"));
+		fields_add_known(
+			&fields, &x->arena, FIELD_RETRY_AFTER, SLICE("Retry-After"), SLICE("1"));
 	body = arena_printf(
 		&x->arena, "%u %s\n%s\n", status, status_reason(status), reason_text(reason));
 	exchange_answer(x, status, SLICE("text/plain; charset=utf-8"), body, &fields);

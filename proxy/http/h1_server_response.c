@@ -199,8 +199,15 @@ static void exchange_is_done(struct h1_server *self)
 
 static void cut_response(struct h1_server *self)
 {
-	enum reason reason = self->x->reason != REASON_NONE ? self->x->reason : REASON_BACKEND_CUT;
+	struct exchange *x = self->x;
+	enum reason reason = x->reason != REASON_NONE ? x->reason : REASON_BACKEND_CUT;
 
+	/* The head and the break may have come in one turn. */
+	if (!self->is_head_written && x->state == EXCHANGE_RESPONDING && !x->res->is_upgrade) {
+		write_head(self);
+		write_body(self);
+		conn_flush(self->conn);
+	}
 	/* What is whole still leaves; the missing rest shows by the missing end. A body that ends
 	 * with the connection needs a reset to show it. */
 	if (self->framing == BODY_CLOSE || !self->is_head_written ||
@@ -209,7 +216,7 @@ static void cut_response(struct h1_server *self)
 		h1_server_cut(self, reason);
 		return;
 	}
-	exchange_set_reason(self->x, reason);
+	exchange_set_reason(x, reason);
 	h1_server_finish(self);
 }
 

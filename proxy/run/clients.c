@@ -266,7 +266,7 @@ static void refuse(struct conn *conn, bool is_tls)
 		reason_text(REASON_OVERLOAD));
 	bytes_printf(conn_output(conn),
 		"HTTP/1.1 %u %s\r\nDate: %.*s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-		"retry-after: 1\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+		"Retry-After: 1\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
 		status, status_reason(status), (int)http_date().n, http_date().p, strlen(page),
 		page);
 	conn_close_gracefully(conn, REFUSE_LINGER_MS);

@@ -35,10 +35,10 @@ const PAGES = {
 };
 
 const FIELDS = {
-	'websocket-version': 'sec-websocket-version: 13\r\n',
-	'no-server': 'retry-after: 1\r\n',
-	overload: 'retry-after: 1\r\n',
-	drain: 'retry-after: 1\r\n',
+	'websocket-version': 'Sec-WebSocket-Version: 13\r\n',
+	'no-server': 'Retry-After: 1\r\n',
+	overload: 'Retry-After: 1\r\n',
+	drain: 'Retry-After: 1\r\n',
 };
 
 const ENDS = {
@@ -52,7 +52,7 @@ export function page(reason, { closes = false } = {}) {
 	const body = `${status} ${name}\n${sentence}\n`;
 	let end = ENDS[closes];
 	if (status === 426)
-		end = `Connection: ${closes ? 'close, ' : ''}upgrade\r\nupgrade: websocket\r\n`;
+		end = `Connection: ${closes ? 'close, ' : ''}upgrade\r\nUpgrade: websocket\r\n`;
 	return `HTTP/1.1 ${status} ${name}\r\nContent-Type: text/plain; charset=utf-8\r\n`
 		+ `${FIELDS[reason] ?? ''}Content-Length: ${body.length}\r\n${end}\r\n${body}`;
 }

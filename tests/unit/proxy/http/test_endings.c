@@ -289,6 +289,18 @@ static void test_backend_cut_in_a_chunked_body_gives_no_last_chunk(void **state)
 	logged(world, 200, REASON_BACKEND_CUT);
 }
 
+static void test_a_head_and_a_cut_in_one_turn_are_both_seen(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(
+		world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n-1\r\n");
+	client_sees(world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+	assert_null(world->server);
+	logged(world, 200, REASON_BACKEND_CUT);
+}
+
 static void test_backend_cut_before_its_length_closes_the_client(void **state)
 {
 	struct world *world = *state;
@@ -592,6 +604,7 @@ int main(void)
 		TEST(test_a_broken_chunk_gets_400),
 		TEST(test_backend_gone_before_a_head_is_502),
 		TEST(test_backend_cut_in_a_chunked_body_gives_no_last_chunk),
+		TEST(test_a_head_and_a_cut_in_one_turn_are_both_seen),
 		TEST(test_backend_cut_before_its_length_closes_the_client),
 		TEST(test_a_cut_that_looks_like_an_end_is_made_a_reset),
 		TEST(test_a_backend_that_does_not_answer_is_504),
