@@ -11,6 +11,8 @@
 #include "proxy/http/h1_server_private.h"
 
 #define LINGER_MS 2000
+/* Bytes of a request body per body_timeout, at least. */
+#define MIN_WINDOW_BODY 1024
 
 /* Leaving. */
 
@@ -92,12 +94,31 @@ static bool is_waiting_for_body(const struct h1_server *self)
 		conn_is_reading(self->conn);
 }
 
+/*
+ * When the client has to have sent more: it may neither pause for body_timeout nor, while it alone
+ * is waited for, send fewer bytes in that time than a connection is worth.
+ */
+static uint64_t body_deadline(struct h1_server *self, uint64_t now)
+{
+	uint64_t timeout = (uint64_t)self->listen->body_timeout_ms;
+	uint64_t pause_ends = self->progress_ms + timeout, window_ends = self->window_ms + timeout;
+
+	if (!is_waiting_for_body(self))
+		return TIMER_NEVER;
+	if (self->x->state != EXCHANGE_REQUESTED)
+		return pause_ends;
+	if (window_ends <= now && self->x->n_request_body - self->window_start >= MIN_WINDOW_BODY) {
+		h1_server_start_window(self);
+		window_ends = now + timeout;
+	}
+	return MIN(pause_ends, window_ends);
+}
+
 static void on_exchange_timer(struct h1_server *self, uint64_t now)
 {
-	uint64_t stall = stall_deadline(self), body = TIMER_NEVER, tunnel = TIMER_NEVER;
+	uint64_t stall = stall_deadline(self), body = body_deadline(self, now);
+	uint64_t tunnel = TIMER_NEVER;
 
-	if (is_waiting_for_body(self))
-		body = self->progress_ms + (uint64_t)self->listen->body_timeout_ms;
 	if (self->state == SERVER_TUNNEL && self->x->tunnel_timeout_ms > 0)
 		tunnel = self->progress_ms + self->x->tunnel_timeout_ms;
 	if (stall <= now)

@@ -35,8 +35,10 @@ struct h1_server {
 	struct h1_body body; /* of the request */
 	struct fields trailers;
 	uint64_t head_started_us;
-	uint64_t progress_ms; /* last byte of a body from the client, or either way in a tunnel */
-	uint64_t remaining;   /* of a response with Content-Length */
+	uint64_t window_ms;    /* since when the bytes of the request body are counted, */
+	uint64_t window_start; /* and how many there were then */
+	uint64_t progress_ms;  /* last byte of a body from the client, or either way in a tunnel */
+	uint64_t remaining;    /* of a response with Content-Length */
 	uint32_t n_requests;
 	enum h1_server_state state;
 	enum body_kind framing; /* of the response */
@@ -73,6 +75,8 @@ void h1_server_skip_body(struct h1_server *self);
 void h1_server_refuse(struct h1_server *self, enum reason reason);
 /* The body cannot be taken: the handler lets go, the client gets an answer or a cut. */
 void h1_server_refuse_body(struct h1_server *self, enum reason reason);
+/* The client is told to send, or begins to: its rate counts from now. */
+void h1_server_start_window(struct h1_server *self);
 /* Whether more of a pipeline may wait in memory behind the exchange under way. */
 bool h1_server_has_room_for_pipeline(struct h1_server *self);
 

@@ -113,9 +113,15 @@ void h1_server_read_body(struct h1_server *self)
 		bool wants = pipe_room(&x->req_body) > 0;
 
 		conn_set_reading(self->conn, wants);
-		if (wants && x->state == EXCHANGE_REQUESTED)
+		if (wants && x->state == EXCHANGE_REQUESTED && !timer_is_set(&self->timer))
 			h1_server_set_deadline(self, self->listen->body_timeout_ms);
 	}
+}
+
+void h1_server_start_window(struct h1_server *self)
+{
+	self->window_ms = loop_now_ms(self->loop);
+	self->window_start = self->x->n_request_body;
 }
 
 static void on_request_room(void *arg)
@@ -125,6 +131,7 @@ static void on_request_room(void *arg)
 	if (self->x == NULL || self->x->req_body.is_reader_gone || self->x->req_body.is_aborted)
 		return;
 	conn_set_reading(self->conn, true);
+	h1_server_start_window(self);
 	h1_server_on_input(self);
 }
 
@@ -142,6 +149,7 @@ static void take_request(struct h1_server *self, struct slice head)
 	}
 	h1_body_start(&self->body, x->req->body, x->req->content_length);
 	self->progress_ms = loop_now_ms(self->loop);
+	h1_server_start_window(self);
 	pipe_set_writer(&x->req_body, on_request_room, self);
 	/* A request that may become a tunnel keeps its pipe open: the client's frames will go
 	 * there. */

@@ -189,6 +189,22 @@ static void test_a_body_that_stalls_gets_408(void **state)
 	assert_true(conn_fake_is_closed(world->backend));
 }
 
+static void test_a_body_that_trickles_gets_408(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n");
+	for (int i = 0; i < 9; i++) {
+		loop_advance(world->loop, 3000);
+		client_sends(world, "x");
+	}
+	assert_int_equal(world->n_logged, 0);
+	loop_advance(world->loop, 3000);
+	client_sees_status(world, "408");
+	assert_true(conn_fake_is_closed(world->backend));
+	logged(world, 408, REASON_BODY_TIMEOUT);
+}
+
 static void test_an_idle_connection_closes_without_a_word(void **state)
 {
 	struct world *world = *state;
@@ -597,6 +613,7 @@ int main(void)
 		TEST(test_a_slow_head_gets_408),
 		TEST(test_bytes_do_not_move_the_deadline_of_a_head),
 		TEST(test_a_body_that_stalls_gets_408),
+		TEST(test_a_body_that_trickles_gets_408),
 		TEST(test_an_idle_connection_closes_without_a_word),
 		TEST(test_a_client_that_takes_nothing_is_cut),
 		TEST(test_a_broken_request_is_answered_and_the_connection_given_up),
