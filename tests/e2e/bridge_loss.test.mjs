@@ -26,6 +26,7 @@ class Script {
 	constructor(random, name) {
 		this.name = name;
 		this.end = random.pick(ENDS);
+		this.pauseMs = random.pick([10, 30, 30, 100]);
 		this.down = Array.from({ length: random.integer(0, 150) }, (_, n) => this.#down(random, n));
 		this.up = Array.from({ length: random.integer(0, 60) }, (_, n) => this.#up(random, n));
 		this.random = random;
@@ -81,7 +82,7 @@ class Script {
 		for (const message of this.down) {
 			this.#say(socket, message);
 			if (this.random.chance(0.3))
-				await pause(this.random.integer(0, 30));
+				await pause(this.random.integer(0, this.pauseMs));
 		}
 		if (this.end === 'backend')
 			await allReceived;
