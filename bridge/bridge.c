@@ -5,6 +5,7 @@
 #include "bridge/client/plain.h"
 #include "bridge/dialect.h"
 #include "proxy/base/memory.h"
+#include "proxy/net/conn.h"
 #include "proxy/http/ws_frame.h"
 
 struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
@@ -19,6 +20,16 @@ struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
 	session_table_init(&self->table, loop, route, tag);
 	TAILQ_INIT(&self->feeds);
 	return self;
+}
+
+void bridge_set_max_conns(struct bridge *self, size_t n)
+{
+	self->max_conns = n;
+}
+
+bool bridge_has_conns(const struct bridge *self)
+{
+	return self->max_conns == 0 || conn_n_live() < self->max_conns;
 }
 
 bool bridge_start(struct bridge *self, struct exchange *x)

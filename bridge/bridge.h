@@ -27,6 +27,7 @@ struct bridge {
 	struct backend *backend;
 	struct session_table table;
 	struct feed_list feeds; /* all, also those whose session is gone */
+	size_t max_conns;	/* 0: no limit */
 	bool is_draining;
 	bool is_closed;
 	struct grave grave;
@@ -39,6 +40,11 @@ struct bridge {
  */
 struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
 	struct backend *backend, struct slice tag);
+
+/* While there are this many conns in the process, no new session is opened (503). */
+void bridge_set_max_conns(struct bridge *self, size_t n);
+/* Whether a new session may be opened, as far as conns go. */
+bool bridge_has_conns(const struct bridge *self);
 
 /*
  * A request of the route. True: the bridge answers it (and has set its handler). False: it is

@@ -99,7 +99,7 @@ const struct conf_option conf_options[] = {
 	{ ROW(LISTEN, idle_timeout, DURATION, idle_timeout_ms), RANGE(1, DAY), DEFAULT("75s"),
 	  HELP("an open connection without a request is closed after this") },
 	{ ROW(LISTEN, body_timeout, DURATION, body_timeout_ms), RANGE(1, DAY), DEFAULT("30s"),
-	  HELP("longest pause between bytes of a request body, and the time in which 1k of it has to come; then 408") },
+	  HELP("longest pause between bytes of a request body, and the time over which it comes with 32 bytes a second at least; then 408") },
 	{ ROW(LISTEN, write_timeout, DURATION, write_timeout_ms), RANGE(1, DAY), DEFAULT("30s"),
 	  HELP("a client that takes no byte of a response for this long is cut") },
 	{ ROW(LISTEN, max_header_size, SIZE, max_header_size), RANGE(1 * KILO, 1 * MEGA),

@@ -208,7 +208,8 @@ static void dial(struct plain_opening *self, struct session_send *send)
 	};
 	struct session *session;
 
-	if (bridge->is_draining || !session_table_has_room(&bridge->table, address)) {
+	if (bridge->is_draining || !bridge_has_conns(bridge) ||
+		!session_table_has_room(&bridge->table, address)) {
 		if (send != NULL)
 			plain_send_free(send);
 		exchange_set_reason(px->x, bridge->is_draining ? REASON_DRAIN : REASON_OVERLOAD);

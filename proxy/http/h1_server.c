@@ -11,8 +11,8 @@
 #include "proxy/http/h1_server_private.h"
 
 #define LINGER_MS 2000
-/* Bytes of a request body per body_timeout, at least. */
-#define MIN_WINDOW_BODY 1024
+/* Bytes of a request body per second, at least, over body_timeout. */
+#define MIN_BODY_RATE 32
 
 /* Leaving. */
 
@@ -107,7 +107,8 @@ static uint64_t body_deadline(struct h1_server *self, uint64_t now)
 		return TIMER_NEVER;
 	if (self->x->state != EXCHANGE_REQUESTED)
 		return pause_ends;
-	if (window_ends <= now && self->x->n_request_body - self->window_start >= MIN_WINDOW_BODY) {
+	if (window_ends <= now &&
+		(self->x->n_request_body - self->window_start) * 1000 >= MIN_BODY_RATE * timeout) {
 		h1_server_start_window(self);
 		window_ends = now + timeout;
 	}

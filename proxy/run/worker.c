@@ -274,10 +274,10 @@ static void open_bridges(struct worker *self)
 
 /* The cap on client connections: half of the descriptors, for each may need one to a backend. Some
  * are for connections that are closing and count no more. */
-static size_t connection_cap(const struct conf *conf)
+static size_t descriptor_cap(void)
 {
 	struct rlimit files = {.rlim_cur = 1024};
-	size_t cap, n_closing;
+	size_t n_closing;
 
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (files.rlim_cur < files.rlim_max) {
@@ -287,14 +287,32 @@ static size_t connection_cap(const struct conf *conf)
 	}
 	n_closing = MAX((size_t)MIN(files.rlim_cur / 16, (rlim_t)MAX_CLOSING), (size_t)1);
 	conn_set_max_lingering(n_closing);
-	cap = files.rlim_cur > 2 * DESCRIPTOR_RESERVE
+	return files.rlim_cur > 2 * DESCRIPTOR_RESERVE
 		? (size_t)(files.rlim_cur - DESCRIPTOR_RESERVE - n_closing) / 2
 		: DESCRIPTOR_RESERVE;
+}
+
+static size_t connection_cap(const struct conf *conf, size_t cap)
+{
+	struct rlimit files = {0};
+
 	if (conf->max_connections == 0 || (size_t)conf->max_connections <= cap)
 		return conf->max_connections == 0 ? cap : (size_t)conf->max_connections;
+	(void)getrlimit(RLIMIT_NOFILE, &files);
 	log_warn("max_connections = %d, but %llu descriptors are enough for %zu only",
 		conf->max_connections, (unsigned long long)files.rlim_cur, cap);
 	return cap;
+}
+
+/*
+ * A session without a client has a connection all the same. New ones are refused while some
+ * descriptors are left, so that sessions cannot keep clients out.
+ */
+static void limit_bridges(struct worker *self, size_t cap)
+{
+	for (size_t i = 0; i < self->conf->n_routes; i++)
+		if (self->bridges[i] != NULL)
+			bridge_set_max_conns(self->bridges[i], 2 * cap - cap / 4);
 }
 
 /* NULL after saying so in the log. */
@@ -326,12 +344,14 @@ static bool drop_privileges(const struct conf *conf)
 
 static void open_clients(struct worker *self)
 {
-	struct clients_limits limits = {.max = connection_cap(self->conf),
+	size_t cap = descriptor_cap();
+	struct clients_limits limits = {.max = connection_cap(self->conf, cap),
 		.max_per_address = (size_t)self->conf->max_connections_per_address};
 
 	self->service =
 		(struct exchange_service){.on_request = on_request, .on_log = on_log, .arg = self};
 	self->clients = clients_new(self->loop, &limits, &self->service);
+	limit_bridges(self, cap);
 }
 
 static void start_listening(struct worker *self)

@@ -174,12 +174,25 @@ test('a body may be slow as long as it goes on', async (t) => {
 	const { backend, client } = await stage(t, { listen: { body_timeout: '300ms' } });
 
 	backend.serve();
-	client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
-	for (const byte of 'slow!') {
+	client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n');
+	for (let n = 0; n < 5; n++) {
 		await pass(100);
-		client.send(byte);
+		client.send('slow, slow');
 	}
 	await client.expect(passedOk());
+});
+
+test('a body that trickles gets 408 although it never pauses for long', async (t) => {
+	const { backend, client, pollux } = await stage(t, { listen: { body_timeout: '1s' } });
+
+	backend.serve();
+	client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n');
+	for (let n = 0; n < 12; n++) {
+		client.send('x');
+		await pass(100);
+	}
+	await client.expect(page('body-timeout', { closes: true }));
+	assert.equal((await pollux.accessed()).reason, 'body-timeout');
 });
 
 test('while the backend takes nothing the client is not to blame for its body', async (t) => {
