@@ -27,7 +27,6 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-
 #include "bridge/feed.h"
 #include "bridge/ledger.h"
 #include "bridge/message.h"

@@ -95,7 +95,7 @@ struct exchange {
 				    string */
 	struct slice client_address; /* set before an upgrade: what the log shows for the client,
 				      * "": the peer */
-	struct slice session_label; /* bridge: masked session id for the log, in log memory */
+	struct slice session_label;  /* bridge: masked session id for the log, in log memory */
 
 	struct arena arena;
 	struct request_head *req;    /* NULL in a tunnel */

@@ -93,9 +93,8 @@ enum conn_io conn_send_bytes(struct conn *self, struct bytes *bytes)
 		for (size_t i = 0; i < message.msg_iovlen; i++)
 			wanted += iov[i].iov_len;
 		/* One segment is the common case, and send is the cheaper call. */
-		n = message.msg_iovlen == 1
-			? send(self->fd, iov[0].iov_base, wanted, MSG_NOSIGNAL)
-			: sendmsg(self->fd, &message, MSG_NOSIGNAL);
+		n = message.msg_iovlen == 1 ? send(self->fd, iov[0].iov_base, wanted, MSG_NOSIGNAL)
+					    : sendmsg(self->fd, &message, MSG_NOSIGNAL);
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;

@@ -10,7 +10,6 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
-
 #include "proxy/base/hash_table.h"
 #include "proxy/base/memory.h"
 
