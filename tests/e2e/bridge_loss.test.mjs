@@ -155,7 +155,7 @@ function startChopper(t, pollux, random, { isMild }) {
 function routeOf(random, { mayLose }) {
 	return {
 		linger: '20s',
-		heartbeat: `${random.integer(100, 2000)}ms`,
+		heartbeat: `${random.integer(100, 1000)}ms`,
 		batch_messages: random.size(1, 256),
 		batch_size: random.size(100, 1_000_000),
 		queue: random.size(40_000, 1_000_000),

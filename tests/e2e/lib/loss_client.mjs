@@ -221,7 +221,7 @@ export class LossClient {
 	// Lines of a stream as they come. Sometimes we leave in the middle, heartbeats counted.
 	async #eachLine(response, take, isOpening) {
 		const mayStay = !isOpening && this.random.chance(0.7);
-		const leaveAfter = mayStay ? Infinity : this.random.size(1, 50);
+		const leaveAfter = mayStay ? Infinity : this.random.size(1, isOpening ? 5 : 50);
 		let rest = Buffer.alloc(0);
 		let n = 0;
 		try {
