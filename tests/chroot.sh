@@ -5,7 +5,7 @@
 # Needs root and debootstrap.
 #
 #   -s SUITE    Debian release (bookworm)
-#   -m URL      mirror (http://deb.debian.org/debian)
+#   -m URL      mirror (that of debootstrap)
 #   -a DIR      take sources and settings of apt from DIR (for example /etc/apt), where the network
 #               asks for others than debootstrap's
 #   -e NAME     pass the environment variable NAME on; may be repeated
@@ -15,7 +15,7 @@
 set -eu
 
 suite=bookworm
-mirror=http://deb.debian.org/debian
+mirror=
 apt=
 names=
 npmrc=
@@ -44,7 +44,7 @@ root=$dir/root
 mkdir -p "$dir"
 if [ ! -e "$base/.complete" ]; then
 	rm -rf "$base"
-	debootstrap --variant=minbase "$suite" "$base" "$mirror"
+	debootstrap --variant=minbase "$suite" "$base" ${mirror:+"$mirror"}
 	touch "$base/.complete"
 fi
 
