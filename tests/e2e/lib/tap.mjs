@@ -75,8 +75,9 @@ export class TapConn extends Changing {
 	}
 
 	reset() {
-		this.client.resetAndDestroy();
-		this.server.resetAndDestroy();
+		// A socket whose end is on its way cannot be reset as well: Node never closes it then.
+		for (const socket of [this.client, this.server])
+			socket.writableEnded ? socket.destroy() : socket.resetAndDestroy();
 	}
 }
 
