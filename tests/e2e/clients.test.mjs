@@ -16,7 +16,7 @@ import { ExpressBackend, WebSocketBackend } from './lib/backends.mjs';
 import { Authority } from './lib/certificates.mjs';
 import { Pollux } from './lib/pollux.mjs';
 import { atEnd, temporaryFolder } from './lib/scope.mjs';
-import { event, within } from './lib/wait.mjs';
+import { event, eventually, within } from './lib/wait.mjs';
 
 // An app as it might be: JSON, forms, cookies, redirects, files, a stream of events.
 function app(backend) {
@@ -160,7 +160,7 @@ for (const scheme of ['http', 'https']) {
 		assert.equal(shown.toString().trim(), `1${' 0'.repeat(n - 1)}`);
 		assert.equal(origin.requests.length, n);
 		assert.equal(origin.sockets.size, 1);
-		assert.equal(pollux.accessLog.lines.length, n);
+		await eventually(() => pollux.accessLog.lines.length === n, 'a line for each request');
 	});
 
 	test(`Node's own client with an agent that keeps connections, ${scheme}`, async (t) => {
