@@ -12,10 +12,10 @@ cd "$(dirname "$0")" || exit 1
 
 RUN_PACKAGES="
 	autoconf automake gcc libc6-dev make pkgconf
-	libevent-dev libssl-dev libconfuse-dev libjansson-dev libc-ares-dev uthash-dev
+	libevent-dev libssl-dev libnghttp2-dev libconfuse-dev libjansson-dev libc-ares-dev uthash-dev
 	openssl curl ca-certificates"
 TEST_PACKAGES="
-	libcmocka-dev chromium valgrind"
+	libcmocka-dev chromium valgrind nghttp2-client"
 # Only where there is no Node of release 18 or later with npm already.
 NODE_PACKAGES="
 	nodejs npm"

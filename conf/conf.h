@@ -49,6 +49,13 @@ enum conf_balance {
 	CONF_BALANCE_LEAST_CONN,
 };
 
+/* What is spoken to servers. */
+enum conf_protocol {
+	CONF_PROTOCOL_AUTO, /* over TLS what ALPN says, else HTTP/1.1 */
+	CONF_PROTOCOL_HTTP1,
+	CONF_PROTOCOL_H2,
+};
+
 enum conf_host_header {
 	CONF_HOST_PRESERVE, /* the client's Host goes on as it came */
 	CONF_HOST_SERVER,   /* the chosen server's host and port */
@@ -113,6 +120,13 @@ struct conf_listen {
 	int max_header_fields;
 	uint64_t max_uri_size;
 	int keepalive_requests; /* 0 = no limit */
+
+	/* HTTP/2 */
+	bool h2c; /* by prior knowledge, without TLS */
+	int http2_max_streams;
+	uint64_t http2_window; /* of a stream */
+	uint64_t http2_queue;  /* received and not yet passed on, of all streams of a connection */
+	bool http2_websocket;  /* RFC 8441 is offered: asked for, and each route has websocket */
 };
 
 struct conf_server {
@@ -141,6 +155,11 @@ struct conf_backend {
 	int64_t idle_timeout_ms;  /* an unused connection is closed after this */
 	int max_idle_connections; /* per server */
 	int max_connections;	  /* per server; 0 = no limit */
+
+	enum conf_protocol protocol;
+	int http2_max_streams;
+	uint64_t http2_window; /* of a stream */
+	int64_t http2_ping_ms; /* 0 = none */
 
 	enum conf_host_header host_header;
 	char *host_header_value; /* as written; the Host to send if CONF_HOST_LITERAL */
@@ -254,6 +273,7 @@ const char *conf_access_log_format_name(enum conf_access_log_format format);
 const char *conf_tls_version_name(enum conf_tls_version version);
 const char *conf_client_verify_name(enum conf_client_verify verify);
 const char *conf_balance_name(enum conf_balance balance);
+const char *conf_protocol_name(enum conf_protocol protocol);
 const char *conf_host_header_name(enum conf_host_header host_header);
 const char *conf_match_name(enum conf_match match);
 const char *conf_forwarded_name(enum conf_forwarded forwarded);

@@ -80,7 +80,7 @@ static void finish_listen(struct conf *conf, struct conf_listen *listen, struct 
 			"client_ca has no effect without client_verify; write "
 			"client_verify = required, or optional");
 	if (listen->is_tls && listen->alpn.n_items == 0)
-		LISTEN_ERROR(listen, "%s", "alpn is empty; write alpn = {\"http/1.1\"}");
+		LISTEN_ERROR(listen, "%s", "alpn is empty; write alpn = {\"h2\", \"http/1.1\"}");
 	if (listen->max_uri_size > listen->max_header_size)
 		LISTEN_ERROR(listen, "%s",
 			"max_uri_size is above max_header_size, which holds the URI too; lower "
@@ -272,6 +272,15 @@ static void finish_route(struct conf *conf, struct conf_route *route, struct con
 		explain_unknown_backend(route, errors);
 }
 
+/* A client that is told of WebSockets over HTTP/2 takes no other way: all routes have to have them.
+ */
+static void finish_http2(struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_listens; i++)
+		for (size_t j = 0; j < conf->n_routes; j++)
+			conf->listens[i].http2_websocket &= conf->routes[j].websocket;
+}
+
 static void finish_global(struct conf *conf)
 {
 	size_t n = conf->trusted_proxies_text.n_items;
@@ -295,6 +304,7 @@ bool conf_finish(struct conf *conf, struct conf_errors *errors)
 		finish_backend(conf, &conf->backends[i], errors);
 	for (size_t i = 0; i < conf->n_routes; i++)
 		finish_route(conf, &conf->routes[i], errors);
+	finish_http2(conf);
 
 	if (conf->n_listens == 0)
 		conf_errors_add(errors, conf->source, 0,

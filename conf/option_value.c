@@ -279,14 +279,31 @@ bool conf_option_set(const struct conf_option *option, void *fields, const char 
 	return false;
 }
 
-void conf_option_clear_list(const struct conf_option *option, void *fields)
+static void clear_list(struct conf_strings *list)
 {
-	struct conf_strings *list = field_of(option, fields);
-
 	for (size_t i = 0; i < list->n_items; i++)
 		free(list->items[i]);
 	free(list->items);
 	*list = (struct conf_strings){0};
+}
+
+void conf_option_clear_list(const struct conf_option *option, void *fields)
+{
+	clear_list(field_of(option, fields));
+}
+
+/* The words of a list's default, which stand apart by spaces. */
+static void set_default_list(const struct conf_option *option, struct conf_strings *list)
+{
+	for (const char *at = option->default_text; *at != '\0';) {
+		size_t n = strcspn(at, " ");
+		char *word = memory_alloc(n + 1);
+
+		memcpy(word, at, n);
+		word[n] = '\0';
+		append(list, word);
+		at += n + strspn(at + n, " ");
+	}
 }
 
 void conf_options_set_defaults(enum conf_section section, void *fields)
@@ -302,7 +319,9 @@ void conf_options_set_defaults(enum conf_section section, void *fields)
 		if (option->type == CONF_TYPE_STRING || option->type == CONF_TYPE_PATH)
 			*(char **)field_of(option, fields) =
 				memory_copy_string(text != NULL ? text : "");
-		else if (text != NULL && !(conf_option_is_list(option) && text[0] == '\0'))
+		else if (text != NULL && conf_option_is_list(option))
+			set_default_list(option, field_of(option, fields));
+		else if (text != NULL)
 			ASSERT(conf_option_set(option, fields, text, NULL, &place));
 	}
 }
@@ -388,10 +407,11 @@ void conf_option_write_value(const struct conf_option *option, const void *field
 static void write_default(const struct conf_option *option, FILE *out)
 {
 	if (conf_option_is_list(option)) {
-		(void)fputc('{', out);
-		if (option->default_text[0] != '\0')
-			conf_write_quoted(option->default_text, out);
-		(void)fputc('}', out);
+		struct conf_strings list = {0};
+
+		set_default_list(option, &list);
+		write_list(&list, out);
+		clear_list(&list);
 	} else if (option->type == CONF_TYPE_STRING || option->type == CONF_TYPE_PATH) {
 		conf_write_quoted(option->default_text, out);
 	} else {

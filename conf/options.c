@@ -21,7 +21,7 @@ enum { MANY = 10000000 }; /* more than a machine has of anything that is counted
 
 static const char *const access_log_words[] = {"off", "stdout", "stderr", NULL};
 static const char *const error_log_words[] = {"stderr", NULL};
-static const char *const alpn_words[] = {"http/1.1", NULL};
+static const char *const alpn_words[] = {"h2", "http/1.1", NULL};
 
 /* Secure, and what every client of the last ten years has. */
 #define DEFAULT_CIPHERS \
@@ -85,7 +85,7 @@ const struct conf_option conf_options[] = {
 	  HELP("cipher suites of TLS 1.3, separated by colons") },
 	{ ROW(LISTEN, tls_session_tickets, BOOL, tls_session_tickets), DEFAULT("yes"),
 	  HELP("let clients resume TLS sessions with tickets") },
-	{ ROW(LISTEN, alpn, LIST, alpn), DEFAULT("http/1.1"), WORDS(alpn_words),
+	{ ROW(LISTEN, alpn, LIST, alpn), DEFAULT("h2 http/1.1"), WORDS(alpn_words),
 	  HELP("protocols of the TLS handshake, best first; http/1.1 stands for http/1.0 too") },
 	{ ROW(LISTEN, client_verify, ENUM, client_verify), DEFAULT("off"),
 	  WORDS(conf_words_client_verify),
@@ -110,6 +110,16 @@ const struct conf_option conf_options[] = {
 	  HELP("the request target; beyond it 414") },
 	{ ROW(LISTEN, keepalive_requests, INT, keepalive_requests), RANGE(0, INT_MAX),
 	  DEFAULT("0"), HELP("requests on one connection before it is closed; 0: no limit") },
+	{ ROW(LISTEN, h2c, BOOL, h2c), DEFAULT("yes"),
+	  HELP("without TLS: take HTTP/2 from clients that begin with it (by prior knowledge)") },
+	{ ROW(LISTEN, http2_max_streams, INT, http2_max_streams), RANGE(1, 10000), DEFAULT("100"),
+	  HELP("requests at a time on one HTTP/2 connection; beyond them they are refused for a retry") },
+	{ ROW(LISTEN, http2_window, SIZE, http2_window), RANGE(16 * KILO, 16 * MEGA), DEFAULT("64k"),
+	  HELP("bytes of one request's body that an HTTP/2 client may send ahead of the backend") },
+	{ ROW(LISTEN, http2_queue, SIZE, http2_queue), RANGE(64 * KILO, 1 * GIGA), DEFAULT("1M"),
+	  HELP("the same for all requests of one connection together") },
+	{ ROW(LISTEN, http2_websocket, BOOL, http2_websocket), DEFAULT("yes"),
+	  HELP("offer WebSockets over HTTP/2 (RFC 8441), where each route carries WebSockets") },
 	{ ROW(LISTEN, backlog, INT, backlog), RANGE(1, 1000000), DEFAULT("4096"),
 	  HELP("connections that the kernel may hold before they are accepted; the kernel has its own cap") },
 	{ ROW(LISTEN, unix_mode, MODE, unix_mode), RANGE(0, 0777), DEFAULT("0660"),
@@ -145,6 +155,14 @@ const struct conf_option conf_options[] = {
 	{ ROW(BACKEND, host_header, STRING, host_header_value), DEFAULT("preserve"),
 	  CANONICAL(conf_canonical_host_header),
 	  HELP("the Host that servers see: preserve (the client's), server (the server's address), or a name") },
+	{ ROW(BACKEND, protocol, ENUM, protocol), DEFAULT("auto"), WORDS(conf_words_protocol),
+	  HELP("http/1.1, h2, or auto: what a server chooses over TLS (ALPN), else HTTP/1.1") },
+	{ ROW(BACKEND, http2_max_streams, INT, http2_max_streams), RANGE(1, 10000), DEFAULT("100"),
+	  HELP("requests at a time on one HTTP/2 connection, if the server allows as many; then another one is opened") },
+	{ ROW(BACKEND, http2_window, SIZE, http2_window), RANGE(16 * KILO, 16 * MEGA), DEFAULT("256k"),
+	  HELP("bytes of one response's body that an HTTP/2 server may send ahead of the client") },
+	{ ROW(BACKEND, http2_ping, DURATION, http2_ping_ms), RANGE(0, DAY), DEFAULT("30s"),
+	  HELP("a ping on an HTTP/2 connection in use that was silent this long; silent as long again, it is given up; 0: none") },
 	{ ROW(BACKEND, tls, BOOL, tls), DEFAULT("no"), HELP("speak TLS to the servers") },
 	{ ROW(BACKEND, tls_verify, BOOL, tls_verify), DEFAULT("yes"),
 	  HELP("refuse servers whose certificate is not valid for their name") },

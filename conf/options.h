@@ -38,7 +38,8 @@ struct conf_option {
 	enum conf_type type;
 	size_t offset;		  /* of the field in the section's struct */
 	int64_t min, max;	  /* numbers only */
-	const char *default_text; /* as one would write it; "" = empty; NULL = must be written */
+	const char *default_text; /* as one would write it; "" = empty; NULL = must be written;
+				   * of lists: the words, spaces between them */
 	const char *const *words; /* ends in NULL; of a list: all that its items may be */
 	/* Checks a string or an item; returns its canonical spelling (the caller's to free), or
 	 * NULL and why. NULL if everything is allowed. */

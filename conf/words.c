@@ -35,6 +35,13 @@ const char *const conf_words_balance[] = {
 	NULL,
 };
 
+const char *const conf_words_protocol[] = {
+	[CONF_PROTOCOL_AUTO] = "auto",
+	[CONF_PROTOCOL_HTTP1] = "http/1.1",
+	[CONF_PROTOCOL_H2] = "h2",
+	NULL,
+};
+
 const char *const conf_words_match[] = {
 	[CONF_MATCH_PREFIX] = "prefix",
 	[CONF_MATCH_EXACT] = "exact",
@@ -73,6 +80,11 @@ const char *conf_client_verify_name(enum conf_client_verify verify)
 const char *conf_balance_name(enum conf_balance balance)
 {
 	return conf_words_balance[balance];
+}
+
+const char *conf_protocol_name(enum conf_protocol protocol)
+{
+	return conf_words_protocol[protocol];
 }
 
 const char *conf_host_header_name(enum conf_host_header host_header)

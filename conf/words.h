@@ -7,6 +7,7 @@ extern const char *const conf_words_log_level[];
 extern const char *const conf_words_tls_version[];
 extern const char *const conf_words_client_verify[];
 extern const char *const conf_words_balance[];
+extern const char *const conf_words_protocol[];
 extern const char *const conf_words_match[];
 extern const char *const conf_words_forwarded[];
 extern const char *const conf_words_dialect[];

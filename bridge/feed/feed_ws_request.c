@@ -1,8 +1,6 @@
 #include "bridge/feed/feed_ws_request.h"
 
-#include <openssl/rand.h>
-
-#include "proxy/http/ws_handshake.h"
+#include "proxy/http/ws_upgrade.h"
 #include "proxy/route/hop.h"
 
 static bool starts_with_ignoring_case(struct slice s, struct slice prefix)
@@ -36,19 +34,6 @@ static bool goes_with_handshake(const struct field *field)
 			!starts_with_ignoring_case(field->name, SLICE("x-forwarded-")));
 }
 
-static void add_handshake_fields(struct fields *fields, struct arena *arena)
-{
-	uint8_t nonce[WS_NONCE_SIZE];
-	char key[WS_KEY_SIZE + 1];
-
-	ASSERT(RAND_bytes(nonce, sizeof(nonce)) == 1);
-	ws_key_write(key, nonce);
-	fields_add_known(fields, arena, FIELD_SEC_WEBSOCKET_VERSION, SLICE("Sec-WebSocket-Version"),
-		SLICE("13"));
-	fields_add_known(fields, arena, FIELD_SEC_WEBSOCKET_KEY, SLICE("Sec-WebSocket-Key"),
-		arena_copy(arena, slice_of(key, WS_KEY_SIZE)));
-}
-
 struct request_head *feed_ws_request_make(
 	const struct feed_ws_target *target, struct exchange *x, struct arena *arena)
 {
@@ -77,7 +62,7 @@ struct request_head *feed_ws_request_make(
 			fields_add_known(&head->fields, arena, field->id,
 				arena_copy(arena, field->name), arena_copy(arena, field->value));
 	}
-	add_handshake_fields(&head->fields, arena);
+	ws_upgrade_add_key(&head->fields, arena);
 	return head;
 }
 

@@ -41,6 +41,7 @@
 	X(FIELD_POLLUX_ACK, "pollux-ack") \
 	X(FIELD_POLLUX_SEQ, "pollux-seq") \
 	X(FIELD_PREFER, "prefer") \
+	X(FIELD_PRIORITY, "priority") \
 	X(FIELD_PROXY_AUTHENTICATE, "proxy-authenticate") \
 	X(FIELD_PROXY_AUTHORIZATION, "proxy-authorization") \
 	X(FIELD_PROXY_CONNECTION, "proxy-connection") \

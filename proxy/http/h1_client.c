@@ -17,6 +17,7 @@
 #include "proxy/http/h1_tunnel.h"
 #include "proxy/http/h1_write.h"
 #include "proxy/http/ws_handshake.h"
+#include "proxy/http/ws_upgrade.h"
 
 enum h1_client_state {
 	CLIENT_IDLE,
@@ -273,6 +274,8 @@ static void client_start(struct fetcher *base, struct fetch *fetch)
 	fetch->carrier = self;
 	fetch->cancel = on_cancel;
 	fetch->connected_us = loop_now_us(self->loop);
+	if (fetch->is_websocket)
+		fetch->req = ws_upgrade_request(fetch->req, fetch->arena);
 	h1_write_request_head(conn_output(self->conn), fetch->req, fetch->body,
 		fetch->req->content_length, connection);
 	self->is_request_done = fetch->body == BODY_NONE;

@@ -64,15 +64,21 @@ static bool is_trailer(const struct field *field)
 	return true;
 }
 
-enum reason h1_parse_trailers(struct slice bytes, const struct h1_limits *limits,
-	struct arena *arena, struct fields *trailers)
+void h1_keep_trailers(struct fields *trailers)
 {
-	enum reason reason = h1_parse_field_lines(bytes, limits, arena, trailers);
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < trailers->n; i++)
 		if (is_trailer(&trailers->items[i]))
 			trailers->items[n++] = trailers->items[i];
 	trailers->n = n;
+}
+
+enum reason h1_parse_trailers(struct slice bytes, const struct h1_limits *limits,
+	struct arena *arena, struct fields *trailers)
+{
+	enum reason reason = h1_parse_field_lines(bytes, limits, arena, trailers);
+
+	h1_keep_trailers(trailers);
 	return reason;
 }

@@ -13,6 +13,9 @@
 MUST_USE enum reason h1_parse_field_lines(struct slice lines, const struct h1_limits *limits,
 	struct arena *arena, struct fields *fields);
 
+/* Drops what h1_parse_trailers drops; the rule is that of HTTP/2 as well. */
+void h1_keep_trailers(struct fields *trailers);
+
 /* What Connection, Content-Length and Transfer-Encoding of a head say. Start with a zeroed one. */
 struct h1_framing {
 	bool has_close;

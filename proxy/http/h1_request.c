@@ -136,20 +136,6 @@ static enum reason read_host(struct request_head *head)
 	return REASON_NONE;
 }
 
-/* RFC 9110 section 10.1.1: the one expectation there is, ignored in HTTP/1.0. */
-static enum reason read_expect(struct request_head *head)
-{
-	const struct field *expect = fields_find(&head->fields, FIELD_EXPECT);
-
-	if (expect == NULL)
-		return REASON_NONE;
-	if (fields_count(&head->fields, FIELD_EXPECT) > 1 ||
-		!slice_equals_ignoring_case(expect->value, SLICE("100-continue")))
-		return REASON_EXPECTATION;
-	head->expects_100 = head->version_minor > 0;
-	return REASON_NONE;
-}
-
 /* RFC 6455 section 4.2.1. A Content-Length of 0 says the same as none. */
 static enum reason check_websocket(const struct request_head *head)
 {
@@ -177,7 +163,7 @@ static enum reason read_fields(struct request_head *head)
 	if (reason == REASON_NONE)
 		reason = h1_framing_read(&framing, &head->fields, head->version_minor);
 	if (reason == REASON_NONE)
-		reason = read_expect(head);
+		reason = request_head_read_expect(head);
 	if (reason != REASON_NONE)
 		return reason;
 	if (framing.is_chunked)
@@ -185,6 +171,7 @@ static enum reason read_fields(struct request_head *head)
 	else if (framing.has_length)
 		head->body = BODY_LENGTH;
 	head->content_length = framing.length;
+	head->takes_trailers = fields_has_token(&head->fields, FIELD_TE, SLICE("trailers"));
 	head->wants_close = h1_framing_wants_close(&framing, head->version_minor);
 	/* RFC 9110 section 7.8: an upgrade in HTTP/1.0 is ignored; so is one to anything else. */
 	head->wants_websocket = framing.has_upgrade && head->version_minor > 0 &&

@@ -41,13 +41,25 @@ void h1_server_end_exchange(struct h1_server *self, enum reason reason)
 	loop_bury(self->loop, &x->grave, exchange_free, x);
 }
 
-static void server_leave(struct h1_server *self)
+static void server_bury(struct h1_server *self)
 {
 	self->state = SERVER_CLOSED;
 	notice_cancel(self->loop, &self->pump);
 	timer_close(self->loop, &self->timer);
-	self->owner->on_closed(self->arg);
 	loop_bury(self->loop, &self->grave, server_free, self);
+}
+
+static void server_leave(struct h1_server *self)
+{
+	server_bury(self);
+	self->owner->on_closed(self->arg);
+}
+
+void h1_server_hand_over(struct h1_server *self)
+{
+	conn_set_owner(self->conn, NULL, NULL);
+	server_bury(self);
+	self->owner->on_http2(self->arg);
 }
 
 void h1_server_cut(struct h1_server *self, enum reason reason)
@@ -250,16 +262,49 @@ static void on_open(void *arg)
 	(void)arg;
 }
 
-struct h1_server *h1_server_new(struct loop *loop, struct conn *conn,
-	const struct conf_listen *listen, const struct exchange_service *service,
-	const struct h1_server_owner *owner, void *arg)
+static void server_drain(struct server_codec *base)
 {
+	struct h1_server *self = CONTAINER_OF(base, struct h1_server, base);
+
+	self->is_draining = true;
+	if (self->state == SERVER_IDLE) {
+		h1_server_finish(self);
+	} else if (self->state == SERVER_TUNNEL) {
+		ws_tunnel_leave(self->ws);
+		h1_server_read_tunnel(self);
+		notice_post(self->loop, &self->pump);
+	}
+}
+
+static void server_close(struct server_codec *base, enum reason reason)
+{
+	h1_server_cut(CONTAINER_OF(base, struct h1_server, base), reason);
+}
+
+static void server_evict(struct server_codec *base)
+{
+	struct h1_server *self = CONTAINER_OF(base, struct h1_server, base);
+
+	self->is_evicted = true;
+	if (self->state == SERVER_IDLE || self->state == SERVER_DRAIN)
+		h1_server_finish(self);
+	else if (self->state == SERVER_HEAD)
+		h1_server_refuse(self, REASON_OVERLOAD);
+}
+
+struct server_codec *h1_server_new(struct loop *loop, struct conn *conn,
+	const struct conf_listen *listen, const struct exchange_service *service,
+	const struct server_codec_owner *owner, void *arg)
+{
+	static const struct server_codec_ops ops = {
+		.drain = server_drain, .close = server_close, .evict = server_evict};
 	static const struct conn_owner conn_owner = {.on_open = on_open,
 		.on_input = h1_server_on_input,
 		.on_output = on_output,
 		.on_lost = on_lost};
 	struct h1_server *self = memory_alloc_zeroed(sizeof(*self));
 
+	self->base.ops = &ops;
 	self->loop = loop;
 	self->conn = conn;
 	self->listen = listen;
@@ -273,31 +318,5 @@ struct h1_server *h1_server_new(struct loop *loop, struct conn *conn,
 	/* The first head has the head's own deadline from the start: a client that sends nothing is
 	 * slow with its head too. */
 	h1_server_set_deadline(self, listen->header_timeout_ms);
-	return self;
-}
-
-void h1_server_drain(struct h1_server *self)
-{
-	self->is_draining = true;
-	if (self->state == SERVER_IDLE) {
-		h1_server_finish(self);
-	} else if (self->state == SERVER_TUNNEL) {
-		ws_tunnel_leave(self->ws);
-		h1_server_read_tunnel(self);
-		notice_post(self->loop, &self->pump);
-	}
-}
-
-void h1_server_close(struct h1_server *self, enum reason reason)
-{
-	h1_server_cut(self, reason);
-}
-
-void h1_server_evict(struct h1_server *self)
-{
-	self->is_evicted = true;
-	if (self->state == SERVER_IDLE || self->state == SERVER_DRAIN)
-		h1_server_finish(self);
-	else if (self->state == SERVER_HEAD)
-		h1_server_refuse(self, REASON_OVERLOAD);
+	return &self->base;
 }

@@ -20,11 +20,12 @@ enum h1_server_state {
 };
 
 struct h1_server {
+	struct server_codec base;
 	struct loop *loop;
 	struct conn *conn;
 	const struct conf_listen *listen;
 	const struct exchange_service *service;
-	const struct h1_server_owner *owner;
+	const struct server_codec_owner *owner;
 	void *arg;
 	struct exchange *x;
 	struct ws_tunnel *ws; /* in a tunnel */
@@ -61,6 +62,8 @@ void h1_server_end_exchange(struct h1_server *self, enum reason reason);
 void h1_server_cut(struct h1_server *self, enum reason reason);
 /* What is queued still goes out, and the end after it. */
 void h1_server_finish(struct h1_server *self);
+/* The client speaks HTTP/2: the owner has the conn again. */
+void h1_server_hand_over(struct h1_server *self);
 
 /* h1_server_request.c */
 struct exchange *h1_server_begin_exchange(struct h1_server *self);

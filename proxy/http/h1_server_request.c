@@ -135,6 +135,13 @@ static void on_request_room(void *arg)
 	h1_server_on_input(self);
 }
 
+/* RFC 9113 section 3.4: what a client that knows begins with, as far as it looks like a head. */
+static bool is_http2_preface(const struct h1_server *self, struct slice head)
+{
+	return self->n_requests == 0 && self->owner->on_http2 != NULL &&
+		slice_equals(head, SLICE("PRI * HTTP/2.0\r\n\r\n"));
+}
+
 static void take_request(struct h1_server *self, struct slice head)
 {
 	struct exchange *x = h1_server_begin_exchange(self);
@@ -185,7 +192,10 @@ void h1_server_read_head(struct h1_server *self)
 		return;
 	switch (h1_head_scan_queue(&self->scan, input, &limits, true)) {
 	case H1_SCAN_HEAD:
-		take_request(self, slice_first(bytes_front(input), self->scan.size));
+		if (is_http2_preface(self, slice_first(bytes_front(input), self->scan.size)))
+			h1_server_hand_over(self);
+		else
+			take_request(self, slice_first(bytes_front(input), self->scan.size));
 		return;
 	case H1_SCAN_REFUSED:
 		h1_server_refuse(self, self->scan.reason);

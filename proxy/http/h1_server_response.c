@@ -4,6 +4,7 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/http/h1_write.h"
+#include "proxy/http/ws_upgrade.h"
 
 /* A rest of a request body up to this size is read and dropped to keep the connection. */
 #define MAX_SKIPPED_BODY (64 * 1024)
@@ -46,6 +47,7 @@ static void write_head(struct h1_server *self)
 	self->framing = choose_framing(x);
 	if (x->res->is_upgrade) {
 		connection = H1_CONNECTION_UPGRADE;
+		ws_upgrade_answer(x->res, x->req, &x->arena);
 	} else {
 		uint32_t max = (uint32_t)self->listen->keepalive_requests;
 

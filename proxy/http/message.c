@@ -49,6 +49,19 @@ const char *body_kind_name(enum body_kind kind)
 	return "?";
 }
 
+enum reason request_head_read_expect(struct request_head *head)
+{
+	const struct field *expect = fields_find(&head->fields, FIELD_EXPECT);
+
+	if (expect == NULL)
+		return REASON_NONE;
+	if (fields_count(&head->fields, FIELD_EXPECT) > 1 ||
+		!slice_equals_ignoring_case(expect->value, SLICE("100-continue")))
+		return REASON_EXPECTATION;
+	head->expects_100 = head->version_minor > 0;
+	return REASON_NONE;
+}
+
 static const char *const phrases_1xx[] = {
 	"Continue", "Switching Protocols", "Processing", "Early Hints"};
 static const char *const phrases_2xx[] = {"OK", "Created", "Accepted",

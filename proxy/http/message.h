@@ -54,7 +54,8 @@ struct request_head {
 	uint8_t version_minor; /* HTTP/1.x as received; 1 for HTTP/2 too */
 	bool is_http2;
 	bool wants_close;     /* Connection: close, or HTTP/1.0 without keep-alive */
-	bool expects_100;     /* Expect: 100-continue, in HTTP/1.1 */
+	bool expects_100;     /* Expect: 100-continue, not in HTTP/1.0 */
+	bool takes_trailers;  /* TE: trailers (RFC 9110 section 10.1.4) */
 	bool is_websocket;    /* a fully valid RFC 6455 (or 8441) handshake request */
 	bool wants_websocket; /* asks for the upgrade, valid or not */
 	/*
@@ -68,13 +69,24 @@ struct request_head {
 	struct fields fields;	 /* as received, framing and hop-by-hop fields included */
 };
 
+/*
+ * Sets expects_100 by the Expect field (RFC 9110 section 10.1.1), which is ignored in HTTP/1.0; any
+ * other expectation is REASON_EXPECTATION.
+ */
+enum reason request_head_read_expect(struct request_head *head);
+
 struct response_head {
 	uint16_t status;
 	struct slice reason; /* HTTP/1.1 reason phrase; may be empty */
 	uint8_t version_minor;
+	bool is_http2;
 	bool wants_close;
-	enum body_kind body; /* BODY_NONE also for HEAD, 1xx, 204, 304 */
-	/* Of BODY_LENGTH; with has_content_length also where there is no body: HEAD and 304. */
+	/* BODY_NONE also for HEAD, 1xx, 204, 304. */
+	enum body_kind body;
+	/*
+	 * Of BODY_LENGTH; with has_content_length also where there is no body: HEAD and 304. A
+	 * response of HTTP/2 that ended with its head has BODY_LENGTH 0 without has_content_length.
+	 */
 	uint64_t content_length;
 	bool has_content_length;
 	bool is_upgrade; /* 101, or 2xx to CONNECT: bytes of a tunnel follow */

@@ -27,6 +27,8 @@ enum reason {
 	REASON_MISDIRECTED,	  /* 421: authority does not fit the TLS server name */
 	REASON_NO_ROUTE,	  /* 404 */
 	REASON_ORIGIN,		  /* 403 */
+	REASON_HTTP2_PROTOCOL,	  /* the connection's frames are not valid */
+	REASON_HTTP2_ABUSE,	  /* too much of what is valid, but of no use */
 	/* The client went. */
 	REASON_CLIENT_GONE,  /* 499 in the log: closed or reset before the response was complete */
 	REASON_CLIENT_STALL, /* took no bytes for write_timeout */
@@ -41,6 +43,7 @@ enum reason {
 	REASON_READ_TIMEOUT,	 /* stalled in a body */
 	REASON_BACKEND_STALL,	 /* 504: took no bytes of the request */
 	REASON_NO_SERVER,	 /* 503: all servers down or full */
+	REASON_NO_WEBSOCKET,	 /* 502: HTTP/2 without RFC 8441 */
 	/* Tunnels. */
 	REASON_TUNNEL_TIMEOUT,
 	REASON_TUNNEL_CUT, /* one side reset */

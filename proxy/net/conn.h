@@ -139,6 +139,9 @@ struct slice conn_tls_alpn(const struct conn *self);
 struct slice conn_tls_server_name(const struct conn *self);
 const char *conn_tls_version(const struct conn *self);
 const char *conn_tls_cipher(const struct conn *self);
+/* TLS 1.3, or a cipher of 1.2 with ephemeral keys and AEAD: what HTTP/2 may be spoken over (RFC
+ * 9113 section 9.2.2). */
+bool conn_tls_is_strong(const struct conn *self);
 /* The handshake was shortened by a ticket. */
 bool conn_tls_is_resumed(const struct conn *self);
 /* Subject of the verified client certificate, "" if none. Caller frees nothing: buffer of the given

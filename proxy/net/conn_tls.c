@@ -505,6 +505,19 @@ const char *conn_tls_version(const struct conn *self)
 	return self->is_tls ? SSL_get_version(self->tls->ssl) : "";
 }
 
+bool conn_tls_is_strong(const struct conn *self)
+{
+	const SSL_CIPHER *cipher;
+	int exchange;
+
+	if (!self->is_tls || SSL_version(self->tls->ssl) >= TLS1_3_VERSION)
+		return self->is_tls;
+	cipher = SSL_get_current_cipher(self->tls->ssl);
+	exchange = cipher != NULL ? SSL_CIPHER_get_kx_nid(cipher) : NID_undef;
+	return (exchange == NID_kx_ecdhe || exchange == NID_kx_dhe) &&
+		SSL_CIPHER_is_aead(cipher) == 1;
+}
+
 const char *conn_tls_cipher(const struct conn *self)
 {
 	const char *name = self->is_tls ? SSL_get_cipher_name(self->tls->ssl) : NULL;

@@ -184,5 +184,5 @@ void hop_response(struct response_head *head, struct arena *arena, const struct 
 		fields_add_known(
 			fields, arena, FIELD_DATE, SLICE("Date"), arena_copy(arena, http_date()));
 	fields_add_known(fields, arena, FIELD_VIA, SLICE("Via"),
-		via_value(arena, false, head->version_minor, conf->via));
+		via_value(arena, head->is_http2, head->version_minor, conf->via));
 }

@@ -10,6 +10,7 @@
 #include "proxy/base/memory.h"
 #include "proxy/http/date.h"
 #include "proxy/http/h1_server.h"
+#include "proxy/http/h2_server.h"
 #include "proxy/http/message.h"
 #include "proxy/http/reason.h"
 #include "proxy/net/address.h"
@@ -33,7 +34,7 @@ struct client {
 	struct clients *clients;
 	struct conn *conn;
 	const struct conf_listen *listen;
-	struct h1_server *server; /* NULL while handshaking */
+	struct server_codec *codec; /* NULL while handshaking */
 	struct address_count *address;
 	struct timer timer; /* of the handshake */
 	enum client_state state;
@@ -164,18 +165,48 @@ static void on_closed(void *arg)
 	client_leave(arg);
 }
 
-static void client_serve(struct client *client)
+static void client_serve_http2(struct client *client)
 {
-	static const struct h1_server_owner owner = {
+	static const struct server_codec_owner owner = {
 		.on_busy = on_busy, .on_waiting = on_waiting, .on_closed = on_closed};
 	struct clients *self = client->clients;
 
-	timer_close(self->loop, &client->timer);
-	client->state = CLIENT_WAITING;
-	client->server = h1_server_new(
+	client->codec = h2_server_new(
 		self->loop, client->conn, client->listen, self->service, &owner, client);
 	if (self->is_draining)
-		h1_server_drain(client->server);
+		server_codec_drain(client->codec);
+}
+
+static void on_http2(void *arg)
+{
+	client_serve_http2(arg);
+}
+
+static void client_serve_http1(struct client *client)
+{
+	static const struct server_codec_owner http1_only = {
+		.on_busy = on_busy, .on_waiting = on_waiting, .on_closed = on_closed};
+	static const struct server_codec_owner both = {.on_busy = on_busy,
+		.on_waiting = on_waiting,
+		.on_closed = on_closed,
+		.on_http2 = on_http2};
+	struct clients *self = client->clients;
+	bool takes_h2c = client->listen->h2c && !conn_is_tls(client->conn);
+
+	client->codec = h1_server_new(self->loop, client->conn, client->listen, self->service,
+		takes_h2c ? &both : &http1_only, client);
+	if (self->is_draining)
+		server_codec_drain(client->codec);
+}
+
+static void client_serve(struct client *client)
+{
+	timer_close(client->clients->loop, &client->timer);
+	client->state = CLIENT_WAITING;
+	if (slice_equals(conn_tls_alpn(client->conn), SLICE("h2")))
+		client_serve_http2(client);
+	else
+		client_serve_http1(client);
 }
 
 /* The TLS handshake. */
@@ -239,7 +270,7 @@ static void client_evict(struct client *client)
 	if (client->state == CLIENT_HANDSHAKING)
 		client_give_up(client);
 	else
-		h1_server_evict(client->server);
+		server_codec_evict(client->codec);
 }
 
 static void complain(struct clients *self, const char *what)
@@ -337,8 +368,8 @@ static void drain_list(struct client_list *list)
 
 	for (client = TAILQ_FIRST(list); client != NULL; client = next) {
 		next = TAILQ_NEXT(client, link);
-		if (client->server != NULL)
-			h1_server_drain(client->server);
+		if (client->codec != NULL)
+			server_codec_drain(client->codec);
 	}
 }
 
@@ -355,8 +386,8 @@ void clients_close_all(struct clients *self, enum reason reason)
 
 	while ((client = TAILQ_FIRST(&self->waiting)) != NULL ||
 		(client = TAILQ_FIRST(&self->busy)) != NULL) {
-		if (client->server != NULL)
-			h1_server_close(client->server, reason);
+		if (client->codec != NULL)
+			server_codec_close(client->codec, reason);
 		else
 			client_give_up(client);
 	}

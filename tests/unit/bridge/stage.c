@@ -109,7 +109,7 @@ static void on_server_closed(void *arg)
 
 void stage_serve(struct conn_fake *conn)
 {
-	static const struct h1_server_owner owner = {
+	static const struct server_codec_owner owner = {
 		.on_busy = on_busy_or_waiting,
 		.on_waiting = on_busy_or_waiting,
 		.on_closed = on_server_closed,

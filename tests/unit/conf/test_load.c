@@ -83,7 +83,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->listens[0].header_timeout_ms, 15000);
 	assert_int_equal(conf->listens[0].max_header_size, 32768);
 	assert_int_equal(conf->listens[0].unix_mode, 0660);
-	assert_int_equal(conf->listens[0].alpn.n_items, 1);
+	assert_int_equal(conf->listens[0].alpn.n_items, 2);
+	assert_string_equal(conf->listens[0].alpn.items[0], "h2");
 	assert_true(conf->backends[0].tls_verify);
 	assert_int_equal(conf->backends[0].host_header, CONF_HOST_PRESERVE);
 	assert_int_equal(conf->backends[0].idle_timeout_ms, 4000);

@@ -26,9 +26,9 @@ struct world {
 	struct conn_fake *backend;
 	struct conf_listen listen;
 	struct exchange_service service;
-	struct h1_server *server; /* NULL: closed */
-	struct fetcher *fetcher;  /* NULL: closed */
-	struct exchange *x;	  /* NULL: over */
+	struct server_codec *server; /* NULL: closed */
+	struct fetcher *fetcher;     /* NULL: closed */
+	struct exchange *x;	     /* NULL: over */
 	struct fetch fetch;
 	bool is_fetching;
 	bool is_reusable; /* the fetcher came back */
@@ -144,7 +144,7 @@ static inline int set_up(void **state)
 {
 	static const struct fetcher_pool pool = {
 		.on_ready = on_ready, .on_closed = on_fetcher_closed};
-	static const struct h1_server_owner owner = {.on_busy = on_server_state,
+	static const struct server_codec_owner owner = {.on_busy = on_server_state,
 		.on_waiting = on_server_state,
 		.on_closed = on_server_closed};
 	static const struct h1_client_options options = {.idle_ms = 4000};
@@ -177,7 +177,7 @@ static inline int tear_down(void **state)
 	size_t n_live;
 
 	if (world->server != NULL)
-		h1_server_close(world->server, REASON_DRAIN);
+		server_codec_close(world->server, REASON_DRAIN);
 	if (world->fetcher != NULL)
 		fetcher_close(world->fetcher);
 	conn_close_lingering(world->loop);

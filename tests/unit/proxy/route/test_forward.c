@@ -21,7 +21,7 @@ static const struct conf *conf;
 static struct router *router;
 static struct backend *backend;
 static struct conn_fake *client;
-static struct h1_server *server; /* NULL: closed */
+static struct server_codec *server; /* NULL: closed */
 static char logged[1024];
 
 static void settle(void)
@@ -65,7 +65,7 @@ static void on_server_closed(void *arg)
 
 static void connect_client(void)
 {
-	static const struct h1_server_owner owner = {
+	static const struct server_codec_owner owner = {
 		.on_busy = ignore,
 		.on_waiting = ignore,
 		.on_closed = on_server_closed,
@@ -82,7 +82,7 @@ static void connect_client(void)
 static void reconnect(void)
 {
 	if (server != NULL)
-		h1_server_close(server, REASON_DRAIN);
+		server_codec_close(server, REASON_DRAIN);
 	/* A conn that closed gracefully lingers. */
 	loop_advance(loop, 60000);
 	close_dials();
@@ -122,7 +122,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	if (server != NULL)
-		h1_server_close(server, REASON_DRAIN);
+		server_codec_close(server, REASON_DRAIN);
 	settle();
 	backend_close(backend);
 	settle();

@@ -1,0 +1,336 @@
+/* What nghttp2 tells of frames that came and went. It calls from inside our calls: what there is to
+ * do is noted as due. */
+#include "proxy/http/h2_server_private.h"
+
+#include "proxy/base/log.h"
+
+/* nghttp2 has a limit of its own, which ends without an error code that says why. */
+#define MAX_CONTINUATIONS 8
+
+static struct h2_server *server_of(void *arg)
+{
+	return CONTAINER_OF((struct h2_session *)arg, struct h2_server, session);
+}
+
+static struct h2_server_stream *stream_of(struct h2_server *self, int32_t id)
+{
+	return nghttp2_session_get_stream_user_data(self->session.ng, id);
+}
+
+/* Ends the session from within a callback; h2_server_pump has the rest. */
+static int fail(struct h2_server *self, const char *what)
+{
+	self->failure = NGHTTP2_ENHANCE_YOUR_CALM;
+	self->failure_reason = REASON_HTTP2_ABUSE;
+	self->failure_text = what;
+	return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int spend(struct h2_server *self, uint32_t cost, const char *what)
+{
+	if (LIKELY(h2_budget_spend(&self->budget, loop_now_ms(self->session.loop), cost)))
+		return 0;
+	return fail(self, what);
+}
+
+/* The budget is charged at the head of a frame, before any work is done for it. */
+
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+	bool has_end = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+	(void)ng;
+	if (hd->type != NGHTTP2_CONTINUATION) {
+		self->n_continuations = 0;
+		self->head_started_us = 0;
+	}
+	switch (hd->type) {
+	case NGHTTP2_DATA:
+		return hd->length == 0 && !has_end
+			? spend(self, H2_COST_EMPTY_FRAME, "too many empty frames")
+			: 0;
+	case NGHTTP2_HEADERS:
+		self->head_started_us = loop_now_us(self->session.loop);
+		h2_server_look_in(self, self->listen->header_timeout_ms);
+		return hd->length == 0 ? spend(self, H2_COST_EMPTY_FRAME, "too many empty frames")
+				       : 0;
+	case NGHTTP2_CONTINUATION:
+		if (++self->n_continuations > MAX_CONTINUATIONS)
+			return fail(self, "too many CONTINUATION frames");
+		return spend(self, H2_COST_CONTINUATION, "too many CONTINUATION frames");
+	case NGHTTP2_SETTINGS:
+		return (hd->flags & NGHTTP2_FLAG_ACK) != 0
+			? 0
+			: spend(self, H2_COST_SETTINGS, "too many SETTINGS frames");
+	case NGHTTP2_PING:
+		return spend(self, H2_COST_PING, "too many PING frames");
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_PRIORITY_UPDATE:
+		return spend(self, H2_COST_PRIORITY, "too many PRIORITY frames");
+	case NGHTTP2_WINDOW_UPDATE:
+		return spend(self, H2_COST_WINDOW_UPDATE, "too many WINDOW_UPDATE frames");
+	case NGHTTP2_RST_STREAM:
+		return spend(self, H2_COST_RESET, "too many resets");
+	default:
+		return spend(self, H2_COST_UNKNOWN_FRAME, "too many frames of unknown types");
+	}
+}
+
+/* Heads. In a tunnel there are no trailers, and no arena to keep them in. */
+
+static void begin_section(struct h2_server_stream *stream)
+{
+	struct exchange *x = &stream->x;
+
+	if (x->state == EXCHANGE_TUNNEL || x->state == EXCHANGE_OVER)
+		return;
+	stream->section = arena_alloc(&x->arena, sizeof(*stream->section));
+	h2_head_start(stream->section, &x->arena);
+}
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+	int32_t id = frame->hd.stream_id;
+	struct h2_server_stream *stream;
+
+	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+		stream = stream_of(self, id);
+		if (stream != NULL)
+			begin_section(stream);
+		return 0;
+	}
+	/* Those that were given up count until their work is. */
+	if (self->n_streams >= (uint32_t)self->listen->http2_max_streams) {
+		(void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+		return 0;
+	}
+	stream = h2_server_stream_new(self, id);
+	begin_section(stream);
+	(void)nghttp2_session_set_stream_user_data(ng, id, stream);
+	return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+	struct h2_server_stream *stream = stream_of(self, frame->hd.stream_id);
+	struct h1_limits limits = h2_server_limits(self);
+
+	(void)ng;
+	(void)flags;
+	if (stream != NULL && stream->section != NULL)
+		h2_head_add(stream->section, &limits, slice_of((const char *)name, name_size),
+			slice_of((const char *)value, value_size));
+	return 0;
+}
+
+/* By default nghttp2 would leave such lines out. */
+static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags, void *arg)
+{
+	struct h2_server_stream *stream = stream_of(server_of(arg), frame->hd.stream_id);
+
+	(void)ng;
+	(void)name;
+	(void)name_size;
+	(void)value;
+	(void)value_size;
+	(void)flags;
+	if (stream != NULL)
+		stream->reason = REASON_BAD_REQUEST;
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static void end_input(struct h2_server_stream *stream)
+{
+	stream->base.is_in_ended = true;
+	if (stream->base.in != NULL)
+		pipe_put_end(stream->base.in);
+}
+
+/* What came of a stream whose exchange is not over: its message goes on. */
+static void on_message(struct h2_server *self, const nghttp2_frame *frame)
+{
+	struct h2_server_stream *stream = stream_of(self, frame->hd.stream_id);
+
+	if (stream == NULL)
+		return;
+	if (frame->hd.type == NGHTTP2_HEADERS && stream->section != NULL) {
+		if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+			stream->head = stream->section;
+			h2_server_set_due(stream, DUE_REQUEST);
+		} else {
+			stream->x.req_trailers = h2_head_to_trailers(stream->section);
+		}
+		stream->section = NULL;
+	}
+	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+		end_input(stream);
+}
+
+static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+
+	(void)ng;
+	switch (frame->hd.type) {
+	case NGHTTP2_HEADERS:
+		self->head_started_us = 0;
+		on_message(self, frame);
+		break;
+	case NGHTTP2_DATA:
+		on_message(self, frame);
+		break;
+	case NGHTTP2_PING:
+		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && self->goaway == GOAWAY_NOTICE)
+			self->is_final_due = true;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int on_data(
+	nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+	struct h2_server_stream *stream = stream_of(self, id);
+	struct exchange *x;
+
+	(void)flags;
+	if (stream == NULL || stream->refusal != REASON_NONE) {
+		(void)nghttp2_session_consume(ng, id, n);
+		return 0;
+	}
+	x = &stream->x;
+	x->n_request_body += n;
+	if (x->max_body_size > 0 && x->n_request_body > x->max_body_size &&
+		x->state != EXCHANGE_TUNNEL) {
+		stream->refusal = REASON_BODY_TOO_LARGE;
+		h2_server_set_due(stream, DUE_REFUSAL);
+		(void)nghttp2_session_consume(ng, id, n);
+		return 0;
+	}
+	h2_stream_put(&stream->base, p, n);
+	if (!stream->base.is_in_ended)
+		h2_server_look_in(self, self->listen->body_timeout_ms);
+	return 0;
+}
+
+/* Errors and ends. */
+
+static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+	struct h2_server_stream *stream = stream_of(self, frame->hd.stream_id);
+
+	(void)ng;
+	(void)error;
+	self->head_started_us = 0;
+	if (stream != NULL && stream->reason == REASON_NONE)
+		stream->reason =
+			stream->state == STREAM_HEAD ? REASON_BAD_REQUEST : REASON_HTTP2_PROTOCOL;
+	return 0;
+}
+
+/* Resets that the client has brought about, and not we or the backend. */
+static bool is_clients_fault(uint32_t error_code)
+{
+	return error_code != NGHTTP2_NO_ERROR && error_code != NGHTTP2_INTERNAL_ERROR &&
+		error_code != NGHTTP2_CANCEL;
+}
+
+static void log_goaway(struct h2_server *self, const nghttp2_goaway *goaway)
+{
+	char text[128];
+
+	if (goaway->error_code == NGHTTP2_NO_ERROR)
+		return;
+	if (goaway->opaque_data_len > 0)
+		h2_server_log(self,
+			log_escape(text, sizeof(text),
+				slice_of((const char *)goaway->opaque_data,
+					goaway->opaque_data_len)));
+	else
+		h2_server_log(self, nghttp2_http2_strerror(goaway->error_code));
+}
+
+/* A response that is over before its request: the rest is not wanted (RFC 9113 section 8.1). */
+static void on_end_sent(struct h2_server *self, int32_t id)
+{
+	struct h2_server_stream *stream = stream_of(self, id);
+
+	if (stream == NULL)
+		return;
+	stream->base.is_out_ended = true;
+	if (stream->base.is_in_ended)
+		return;
+	if (!stream->base.is_tunnel || ws_tunnel_has_left(stream->base.ws))
+		(void)nghttp2_submit_rst_stream(
+			self->session.ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+}
+
+static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+
+	(void)ng;
+	switch (frame->hd.type) {
+	case NGHTTP2_DATA:
+		h2_budget_earn(&self->budget, 2 * H2_COST_WINDOW_UPDATE);
+		if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+			on_end_sent(self, frame->hd.stream_id);
+		break;
+	case NGHTTP2_HEADERS:
+		if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+			on_end_sent(self, frame->hd.stream_id);
+		break;
+	case NGHTTP2_RST_STREAM:
+		return is_clients_fault(frame->rst_stream.error_code)
+			? spend(self, H2_COST_RESET, "too many resets")
+			: 0;
+	case NGHTTP2_GOAWAY:
+		log_goaway(self, &frame->goaway);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, void *arg)
+{
+	struct h2_server_stream *stream = stream_of(server_of(arg), id);
+
+	(void)ng;
+	if (stream == NULL)
+		return 0;
+	stream->error_code = error_code;
+	stream->is_forgotten = true;
+	h2_server_set_due(stream, DUE_CLOSED);
+	return 0;
+}
+
+nghttp2_session_callbacks *h2_server_callbacks(void)
+{
+	static nghttp2_session_callbacks *callbacks;
+
+	if (callbacks != NULL)
+		return callbacks;
+	ASSERT(nghttp2_session_callbacks_new(&callbacks) == 0);
+	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+	h2_stream_set_callbacks(callbacks);
+	return callbacks;
+}

@@ -1,0 +1,140 @@
+/* What the client gets: heads, the bodies behind them, resets. */
+#include "proxy/http/h2_server_private.h"
+#include "proxy/http/priority.h"
+
+/* The response pipe has news. */
+static void on_body(void *arg)
+{
+	struct h2_server_stream *stream = arg;
+
+	h2_stream_wake(&stream->base);
+	h2_server_look_in(stream->server, stream->server->listen->write_timeout_ms);
+}
+
+static bool has_body(const struct response_head *res)
+{
+	switch (res->body) {
+	case BODY_NONE:
+		return res->is_upgrade;
+	case BODY_LENGTH:
+		return res->content_length > 0;
+	case BODY_CHUNKED:
+	case BODY_CLOSE:
+		return true;
+	}
+	return false;
+}
+
+/* RFC 9218 section 8: what the backend says of its response comes before the client's wish. */
+static void set_priority(struct h2_server_stream *stream, const struct response_head *res)
+{
+	const struct field *field = fields_find(&res->fields, FIELD_PRIORITY);
+	struct priority priority = PRIORITY_DEFAULT;
+	nghttp2_extpri merged;
+
+	if (LIKELY(field == NULL))
+		return;
+	priority_read(&priority, fields_value(&stream->x.req->fields, FIELD_PRIORITY));
+	priority_read(&priority, field->value);
+	merged = (nghttp2_extpri){.urgency = priority.urgency, .inc = priority.is_incremental};
+	(void)nghttp2_session_change_extpri_stream_priority(
+		stream->server->session.ng, stream->base.id, &merged, 1);
+}
+
+static void codec_respond(struct exchange *x)
+{
+	struct h2_server_stream *stream = x->codec_data;
+	struct h2_server *self = stream->server;
+	struct h2_lines lines = h2_head_write_response(x->res);
+	nghttp2_data_provider provider = h2_stream_provider(&stream->base);
+	bool with_body = has_body(x->res);
+
+	stream->is_head_written = true;
+	if (stream->is_forgotten)
+		return;
+	if (with_body) {
+		stream->base.out = &x->res_body;
+		stream->base.out_trailers = (const struct fields *const *)&x->res_trailers;
+		stream->base.has_out_length = x->res->body == BODY_LENGTH;
+		stream->base.out_left = x->res->content_length;
+		stream->base.out_ms = loop_now_ms(self->session.loop);
+		pipe_set_reader(&x->res_body, on_body, stream);
+		h2_server_look_in(self, self->listen->write_timeout_ms);
+	} else {
+		pipe_close_reader(&x->res_body);
+	}
+	if (x->is_upgrade) {
+		x->status = 200;
+		h2_server_set_due(stream, DUE_TUNNEL);
+	}
+	(void)nghttp2_submit_response(self->session.ng, stream->base.id, lines.items, lines.n,
+		with_body ? &provider : NULL);
+	set_priority(stream, x->res);
+	h2_session_post(&self->session);
+}
+
+static void codec_respond_interim(struct exchange *x, const struct response_head *head)
+{
+	struct h2_server_stream *stream = x->codec_data;
+	struct h2_lines lines = h2_head_write_response(head);
+
+	if (stream->is_forgotten)
+		return;
+	(void)nghttp2_submit_headers(stream->server->session.ng, NGHTTP2_FLAG_NONE, stream->base.id,
+		NULL, lines.items, lines.n, NULL);
+	h2_session_post(&stream->server->session);
+}
+
+static void codec_abort(struct exchange *x)
+{
+	struct h2_server_stream *stream = x->codec_data;
+
+	if (stream->is_forgotten)
+		return;
+	/* RFC 8441 section 5: a tunnel that is reset. */
+	if (x->is_upgrade) {
+		(void)nghttp2_submit_rst_stream(stream->server->session.ng, NGHTTP2_FLAG_NONE,
+			stream->base.id, NGHTTP2_CANCEL);
+	} else if (!stream->is_head_written || stream->base.out == NULL ||
+		pipe_size(stream->base.out) == 0) {
+		(void)nghttp2_submit_rst_stream(stream->server->session.ng, NGHTTP2_FLAG_NONE,
+			stream->base.id, NGHTTP2_INTERNAL_ERROR);
+	} else {
+		/* What there is still goes; the reset stands for the rest. */
+		stream->base.is_out_broken = true;
+		h2_stream_wake(&stream->base);
+	}
+	h2_session_post(&stream->server->session);
+}
+
+static size_t codec_unacknowledged(struct exchange *x)
+{
+	struct h2_server_stream *stream = x->codec_data;
+	struct conn *conn = stream->server->session.conn;
+
+	/* The queues of the conn are those of all streams: more than ours, never less. */
+	return bytes_size(&stream->base.staged) + bytes_size(conn_output(conn)) +
+		conn_unacknowledged(conn);
+}
+
+const struct exchange_codec h2_server_codec = {
+	.respond = codec_respond,
+	.respond_interim = codec_respond_interim,
+	.abort = codec_abort,
+	.unacknowledged = codec_unacknowledged,
+};
+
+void h2_server_become_tunnel(struct h2_server_stream *stream)
+{
+	struct h2_server *self = stream->server;
+
+	if (stream->x.state != EXCHANGE_RESPONDING)
+		return;
+	exchange_become_tunnel(&stream->x);
+	stream->base.is_tunnel = true;
+	if (self->is_draining)
+		ws_tunnel_leave(stream->base.ws);
+	stream->base.in_ms = stream->base.out_ms = loop_now_ms(self->session.loop);
+	h2_stream_wake(&stream->base);
+	h2_server_look_in(self, (int64_t)stream->x.tunnel_timeout_ms);
+}

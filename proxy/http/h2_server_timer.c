@@ -1,0 +1,157 @@
+/* The deadlines of a client connection: one timer, set for the earliest time at which there may be
+ * something to do. When it fires everything is looked at anew. */
+#include "proxy/http/h2_server_private.h"
+
+/* Bytes of a request body per second, at least, over body_timeout. */
+#define MIN_BODY_RATE 32
+/* How long the answer to a ping is waited for before the last GOAWAY. */
+#define GOAWAY_WAIT_MS 1000
+
+void h2_server_look_in(struct h2_server *self, int64_t ms)
+{
+	uint64_t at = loop_now_ms(self->session.loop) + (uint64_t)ms;
+
+	if (ms > 0 && (!timer_is_set(&self->timer) || self->timer.deadline_ms > at))
+		timer_set_at(self->session.loop, &self->timer, at);
+}
+
+void h2_server_start_window(struct h2_server_stream *stream)
+{
+	stream->window_ms = loop_now_ms(stream->server->session.loop);
+	stream->window_start = stream->x.n_request_body;
+}
+
+/* The client alone is waited for. */
+static bool is_waiting_for_body(const struct h2_server_stream *stream)
+{
+	const struct h2_stream *base = &stream->base;
+
+	return !base->is_in_ended && base->in != NULL && !base->in->is_aborted &&
+		stream->x.state != EXCHANGE_TUNNEL && pipe_size(base->in) < base->in->limit;
+}
+
+/* As in HTTP/1.1: neither a pause of body_timeout nor fewer bytes in that time than a stream is
+ * worth. */
+static uint64_t body_deadline(struct h2_server_stream *stream, uint64_t now)
+{
+	uint64_t timeout = (uint64_t)stream->server->listen->body_timeout_ms;
+	uint64_t pause_ends = stream->base.in_ms + timeout;
+	uint64_t window_ends = stream->window_ms + timeout;
+
+	if (!is_waiting_for_body(stream)) {
+		h2_server_start_window(stream);
+		return TIMER_NEVER;
+	}
+	if (stream->x.state != EXCHANGE_REQUESTED)
+		return pause_ends;
+	if (window_ends <= now &&
+		(stream->x.n_request_body - stream->window_start) * 1000 >=
+			MIN_BODY_RATE * timeout) {
+		h2_server_start_window(stream);
+		window_ends = now + timeout;
+	}
+	return MIN(pause_ends, window_ends);
+}
+
+/* Bytes wait and the client's window is shut. */
+static uint64_t stall_deadline(const struct h2_server_stream *stream)
+{
+	const struct h2_stream *base = &stream->base;
+	bool has_bytes =
+		base->out != NULL && (pipe_size(base->out) > 0 || bytes_size(&base->staged) > 0);
+
+	return has_bytes ? base->out_ms + (uint64_t)stream->server->listen->write_timeout_ms
+			 : TIMER_NEVER;
+}
+
+/* When to look at it again, if nothing of it was due. */
+static uint64_t look_at_stream(struct h2_server_stream *stream, uint64_t now)
+{
+	uint64_t stall = stall_deadline(stream), body = body_deadline(stream, now);
+	uint64_t tunnel = TIMER_NEVER;
+
+	if (stream->x.state == EXCHANGE_TUNNEL && stream->x.tunnel_timeout_ms > 0)
+		tunnel = MAX(stream->base.in_ms, stream->base.out_ms) + stream->x.tunnel_timeout_ms;
+	if (stall <= now)
+		h2_server_stream_cut(stream, REASON_CLIENT_STALL, NGHTTP2_CANCEL);
+	else if (tunnel <= now)
+		h2_server_stream_cut(stream, REASON_TUNNEL_TIMEOUT, NGHTTP2_CANCEL);
+	else if (body <= now)
+		h2_server_refuse_body(stream, REASON_BODY_TIMEOUT);
+	else
+		return MIN(stall, MIN(body, tunnel));
+	return now + 1000;
+}
+
+static uint64_t look_at_streams(struct h2_server *self, uint64_t now)
+{
+	struct h2_server_stream *stream, *next;
+	uint64_t due = TIMER_NEVER;
+
+	for (stream = TAILQ_FIRST(&self->streams); stream != NULL; stream = next) {
+		next = TAILQ_NEXT(stream, link);
+		if (stream->state == STREAM_OPEN)
+			due = MIN(due, look_at_stream(stream, now));
+	}
+	return due;
+}
+
+static bool has_tunnels(const struct h2_server *self)
+{
+	const struct h2_server_stream *stream;
+
+	TAILQ_FOREACH (stream, &self->streams, link)
+		if (stream->base.is_tunnel)
+			return true;
+	return false;
+}
+
+static uint64_t look_at_goaway(struct h2_server *self, uint64_t now)
+{
+	uint64_t due = self->goaway_ms + GOAWAY_WAIT_MS;
+
+	if (self->goaway == GOAWAY_LATER && (due <= now || !has_tunnels(self))) {
+		h2_server_start_goaway(self);
+	} else if (self->goaway == GOAWAY_NOTICE && due <= now) {
+		self->is_final_due = true;
+		h2_session_post(&self->session);
+		return TIMER_NEVER;
+	}
+	return self->goaway == GOAWAY_LATER || self->goaway == GOAWAY_NOTICE ? now + 200
+									     : TIMER_NEVER;
+}
+
+void h2_server_on_timer(void *arg)
+{
+	struct h2_server *self = arg;
+	const struct conf_listen *listen = self->listen;
+	uint64_t now = loop_now_ms(self->session.loop), next;
+	uint64_t since = conn_stalled_since_ms(self->session.conn);
+	uint64_t stall = since != 0 ? since + (uint64_t)listen->write_timeout_ms : TIMER_NEVER;
+	uint64_t head = TIMER_NEVER, idle = TIMER_NEVER;
+
+	if (self->head_started_us != 0)
+		head = self->head_started_us / 1000 + (uint64_t)listen->header_timeout_ms;
+	if (self->n_busy == 0)
+		idle = self->waiting_ms +
+			(uint64_t)(self->n_requests == 0
+					? MIN(listen->header_timeout_ms, listen->idle_timeout_ms)
+					: listen->idle_timeout_ms);
+	if (stall <= now) {
+		h2_server_cut(self, REASON_CLIENT_STALL);
+		return;
+	}
+	if (head <= now) {
+		h2_server_fail(self, NGHTTP2_ENHANCE_YOUR_CALM, REASON_HEADER_TIMEOUT,
+			"a head did not arrive in time");
+		return;
+	}
+	if (idle <= now) {
+		h2_server_fail(self, NGHTTP2_NO_ERROR, REASON_HEADER_TIMEOUT, "");
+		return;
+	}
+	next = MIN(look_at_streams(self, now), look_at_goaway(self, now));
+	next = MIN(next, MIN(stall, MIN(head, idle)));
+	if (next != TIMER_NEVER)
+		timer_set_at(self->session.loop, &self->timer, next);
+}
