@@ -104,6 +104,15 @@ size_t pipe_take(struct pipe *self, struct bytes *dst, size_t n)
 	return n;
 }
 
+void pipe_put_back(struct pipe *self, struct bytes *src)
+{
+	bytes_move_all(src, &self->bytes);
+	if (self->is_reader_gone)
+		bytes_clear(src);
+	bytes_move_all(&self->bytes, src);
+	tell(self, &self->reader);
+}
+
 void pipe_drain(struct pipe *self, size_t n)
 {
 	bytes_drain(&self->bytes, n);

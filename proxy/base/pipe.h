@@ -56,6 +56,8 @@ static inline size_t pipe_size(const struct pipe *self)
 }
 /* Moves up to n bytes to dst and returns how many. */
 size_t pipe_take(struct pipe *self, struct bytes *dst, size_t n);
+/* Undoes takes: the bytes stand before all others again. src is empty afterwards. */
+void pipe_put_back(struct pipe *self, struct bytes *src);
 /* Drops bytes that the reader consumed in place through bytes_front(&self->bytes). */
 void pipe_drain(struct pipe *self, size_t n);
 /* No more bytes will come and all were taken. */

@@ -1,5 +1,17 @@
 #include "proxy/http/fetch.h"
 
+static size_t n_live;
+
+size_t fetcher_n_live(void)
+{
+	return n_live;
+}
+
+void fetcher_count(int change)
+{
+	n_live += (size_t)change;
+}
+
 void fetch_init(struct fetch *self, struct loop *loop, struct arena *arena,
 	const struct request_head *req, const struct fetch_owner *owner, void *arg)
 {

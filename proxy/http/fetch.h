@@ -68,9 +68,10 @@ struct fetch {
 	bool may_retry;	     /* the request may be sent again if no byte of its body was taken (see
 				backend_fetch) */
 	bool is_unprocessed;
+	bool needs_http1; /* with is_unprocessed: the server takes it over HTTP/1.1 only */
 	bool has_head;
 	bool is_over;
-	uint64_t n_body_taken;	/* bytes taken from req_body */
+	uint64_t n_body_taken;	/* bytes taken from req_body and not put back */
 	uint64_t n_tunnel_sent; /* of a tunnel that is over: see fetch_n_tunnel_sent */
 	struct pipe *req_body;	/* NULL: no body. In a tunnel: must be there. */
 	struct pipe *res_body;
@@ -94,8 +95,8 @@ void fetch_fail(struct fetch *self, enum reason reason, const char *why);
 
 /* Told to the pool. Never from inside a fetcher call. */
 struct fetcher_pool {
-	/* It can take a (further) fetch. */
-	void (*on_ready)(void *arg, struct fetcher *fetcher);
+	/* A fetch is over, or the server allows more or fewer of them: see n_active and n_room. */
+	void (*on_room)(void *arg, struct fetcher *fetcher);
 	/* It is dead and frees itself at the end of the turn; forget it. */
 	void (*on_closed)(void *arg, struct fetcher *fetcher);
 };
@@ -105,7 +106,7 @@ struct fetcher_ops {
 	/* Closes the connection; a fetch it carries fails without a call to its owner. */
 	void (*close)(struct fetcher *self);
 	/* Bytes of the tunnel that the connection under it has taken. */
-	uint64_t (*n_tunnel_sent)(const struct fetcher *self);
+	uint64_t (*n_tunnel_sent)(const struct fetcher *self, const struct fetch *fetch);
 };
 
 /* First member of each implementation. */
@@ -116,7 +117,10 @@ struct fetcher {
 	uint64_t idle_since_ms; /* when it last became ready */
 	uint32_t n_fetches;	/* started on it so far: 0 means a fresh connection */
 	uint32_t n_active;
-	TAILQ_ENTRY(fetcher) link; /* the pool's */
+	uint32_t n_room;     /* further fetches that it could take now */
+	bool is_multiplexed; /* it can take more than one at a time */
+	uint8_t place;	     /* the pool's: */
+	TAILQ_ENTRY(fetcher) link;
 };
 
 static inline void fetcher_start(struct fetcher *self, struct fetch *fetch)
@@ -135,11 +139,12 @@ static inline void fetcher_close(struct fetcher *self)
  */
 static inline uint64_t fetch_n_tunnel_sent(const struct fetch *self)
 {
-	return self->fetcher != NULL ? self->fetcher->ops->n_tunnel_sent(self->fetcher)
+	return self->fetcher != NULL ? self->fetcher->ops->n_tunnel_sent(self->fetcher, self)
 				     : self->n_tunnel_sent;
 }
 
-/* Live fetchers, for leak checks. */
+/* Live fetchers, for leak checks; each implementation counts its own, by 1 and -1. */
 size_t fetcher_n_live(void);
+void fetcher_count(int change);
 
 #endif

@@ -53,15 +53,8 @@ struct h1_client {
 static const struct h1_limits limits = {
 	.max_head_size = 64 * 1024, .max_fields = 200, .max_target_size = 0};
 
-static size_t n_live;
-
 static void on_request_body(void *arg);
 static void on_response_room(void *arg);
-
-size_t fetcher_n_live(void)
-{
-	return n_live;
-}
 
 static void set_deadline(struct h1_client *self, uint64_t ms)
 {
@@ -75,7 +68,7 @@ static void client_free(void *arg)
 {
 	struct h1_client *self = arg;
 
-	n_live--;
+	fetcher_count(-1);
 	free(self);
 }
 
@@ -97,10 +90,11 @@ static void client_close(struct h1_client *self, bool tell_pool)
 		self->base.pool->on_closed(self->base.pool_arg, &self->base);
 }
 
-static uint64_t client_n_tunnel_sent(const struct fetcher *base)
+static uint64_t client_n_tunnel_sent(const struct fetcher *base, const struct fetch *fetch)
 {
 	const struct h1_client *self = CONTAINER_OF(base, struct h1_client, base);
 
+	(void)fetch;
 	return self->state == CLIENT_TUNNEL ? conn_bytes_sent(self->conn) - self->n_sent_before : 0;
 }
 
@@ -108,7 +102,7 @@ static struct fetch *detach_fetch(struct h1_client *self)
 {
 	struct fetch *fetch = self->fetch;
 
-	fetch->n_tunnel_sent = client_n_tunnel_sent(&self->base);
+	fetch->n_tunnel_sent = client_n_tunnel_sent(&self->base, fetch);
 	self->fetch = NULL;
 	self->base.n_active = 0;
 	if (fetch->req_body != NULL)
@@ -147,7 +141,8 @@ static void finish_fetch(struct h1_client *self)
 		self->state = CLIENT_IDLE;
 		self->base.idle_since_ms = loop_now_ms(self->loop);
 		set_deadline(self, self->idle_ms);
-		self->base.pool->on_ready(self->base.pool_arg, &self->base);
+		self->base.n_room = 1;
+		self->base.pool->on_room(self->base.pool_arg, &self->base);
 	} else {
 		client_close(self, true);
 	}
@@ -266,6 +261,7 @@ static void client_start(struct fetcher *base, struct fetch *fetch)
 	self->state = CLIENT_HEAD;
 	self->base.n_fetches++;
 	self->base.n_active = 1;
+	self->base.n_room = 0;
 	self->scan = (struct h1_head_scan){0};
 	self->trailers = (struct fields){0};
 	self->wants_close = false;
@@ -582,13 +578,14 @@ struct fetcher *h1_client_new(struct loop *loop, struct conn *conn,
 	self->base = (struct fetcher){.ops = &ops,
 		.pool = pool,
 		.pool_arg = pool_arg,
-		.idle_since_ms = loop_now_ms(loop)};
+		.idle_since_ms = loop_now_ms(loop),
+		.n_room = 1};
 	self->loop = loop;
 	self->conn = conn;
 	self->idle_ms = options->idle_ms;
 	timer_init(&self->timer, on_timer, self);
 	conn_set_owner(conn, &owner, self);
 	conn_set_reading(conn, true);
-	n_live++;
+	fetcher_count(1);
 	return &self->base;
 }

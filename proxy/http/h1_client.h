@@ -14,7 +14,7 @@ struct h1_client_options {
 	uint64_t idle_ms; /* an unused connection closes after this; 0: one fetch only */
 };
 
-/* Takes an open conn. It is ready; on_ready is not called for that. */
+/* Takes an open conn. It is ready; on_room is not called for that. */
 struct fetcher *h1_client_new(struct loop *loop, struct conn *conn,
 	const struct h1_client_options *options, const struct fetcher_pool *pool, void *pool_arg);
 

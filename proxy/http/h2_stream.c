@@ -6,6 +6,8 @@
 
 /* A segment of at least this size makes a frame of its own, so that it is not copied. */
 #define WHOLE_SEGMENT 4096
+/* More of a request's body is not kept for another try. */
+#define MAX_KEPT (16 * 1024)
 
 /* The session. */
 
@@ -70,12 +72,14 @@ void h2_stream_init(struct h2_stream *self, struct h2_session *session, int32_t 
 {
 	*self = (struct h2_stream){.session = session, .id = id};
 	bytes_init(&self->staged);
+	bytes_init(&self->kept);
 	self->in_ms = self->out_ms = loop_now_ms(session->loop);
 }
 
 void h2_stream_close(struct h2_stream *self)
 {
 	bytes_clear(&self->staged);
+	bytes_clear(&self->kept);
 }
 
 /* To the peer. */
@@ -141,9 +145,17 @@ static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max
 	(void)id;
 	(void)buf;
 	(void)arg;
+	if (self->out == NULL && self->is_out_orderly) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		return 0;
+	}
 	/* The pipe's owner has gone: a reset is on its way. */
 	if (self->out == NULL)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (self->is_out_held) {
+		self->is_out_waiting = true;
+		return NGHTTP2_ERR_DEFERRED;
+	}
 	n = available(self, max);
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	if (is_last(self, n)) {
@@ -156,6 +168,39 @@ static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	return (ssize_t)n;
+}
+
+/* The first n bytes of `out` are about to be taken. */
+static void keep(struct h2_stream *self, size_t n)
+{
+	struct iovec iov[4];
+	int n_iov = bytes_vectors(&self->out->bytes, iov, ARRAY_LEN(iov), n);
+	size_t total = 0;
+
+	for (int i = 0; i < n_iov; i++)
+		total += iov[i].iov_len;
+	if (total < n || bytes_size(&self->kept) + n > MAX_KEPT) {
+		h2_stream_keep(self, false);
+		return;
+	}
+	for (int i = 0; i < n_iov; i++)
+		bytes_append(&self->kept, iov[i].iov_base, iov[i].iov_len);
+}
+
+void h2_stream_keep(struct h2_stream *self, bool is_on)
+{
+	self->is_keeping = is_on;
+	if (!is_on)
+		bytes_clear(&self->kept);
+}
+
+bool h2_stream_put_back(struct h2_stream *self, struct pipe *to)
+{
+	bool is_whole = self->n_out == bytes_size(&self->kept);
+
+	if (is_whole && self->n_out > 0)
+		pipe_put_back(to, &self->kept);
+	return is_whole;
 }
 
 static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t n,
@@ -172,8 +217,12 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 	if (conn_output_room(session->conn) == 0)
 		return NGHTTP2_ERR_WOULDBLOCK;
 	/* Between the reading and now the stream may have been given up. */
-	if (self->out == NULL)
+	if (self->out == NULL && n > 0)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (n == 0) {
+		bytes_append(output, head, 9);
+		return 0;
+	}
 	is_watched = self->is_tunnel && self->ws != NULL;
 	there = is_watched ? bytes_size(&self->staged) : pipe_size(self->out);
 	if (there < n)
@@ -181,6 +230,8 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 	if (self->out_mark <= conn_bytes_sent(session->conn))
 		self->n_out_before = self->n_out;
 	bytes_append(output, head, 9);
+	if (self->is_keeping)
+		keep(self, n);
 	if (is_watched)
 		bytes_move(output, &self->staged, n);
 	else
@@ -221,7 +272,7 @@ uint64_t h2_stream_n_sent(const struct h2_stream *self)
 
 /* From the peer. */
 
-static void on_taken(void *arg)
+void h2_stream_on_taken(void *arg)
 {
 	struct h2_stream *self = arg;
 
@@ -236,7 +287,7 @@ void h2_stream_set_in(struct h2_stream *self, struct pipe *in)
 	/* The writer is told when half of the limit is free. What is beyond the limit when the
 	 * peer has used up its window is at least half of that, so that an update is due then. */
 	in->limit = MIN(in->limit, self->session->window_size / 2);
-	pipe_set_writer(in, on_taken, self);
+	pipe_set_writer(in, h2_stream_on_taken, self);
 }
 
 static void put_tunnel(struct h2_stream *self, const uint8_t *p, size_t n)

@@ -63,10 +63,14 @@ struct h2_stream {
 	uint64_t n_out_before; /* the same, up to the latest frame */
 	uint64_t out_mark;     /* conn_bytes_sent when the latest frame will have left */
 	const struct fields *const *out_trailers; /* NULL, or where they will be */
-	bool is_tunnel; /* `out` is a WebSocket's too, and not an answer that refuses it */
+	bool is_tunnel;	   /* `out` is a WebSocket's too, and not an answer that refuses it */
+	struct bytes kept; /* all of n_out, while is_keeping */
+	bool is_keeping;
+	bool is_out_held; /* nothing is sent before the peer has agreed: see h2_stream_wake */
 	bool has_out_length;
 	bool is_out_waiting; /* nghttp2 has been told to ask no more until h2_stream_wake */
 	bool is_out_broken;  /* a reset stands for the rest */
+	bool is_out_orderly; /* `out` has gone after its end: only END_STREAM is left to write */
 	bool is_out_ended;   /* END_STREAM has been written */
 
 	/* From the peer. */
@@ -89,8 +93,17 @@ nghttp2_data_provider h2_stream_provider(struct h2_stream *self);
 /* `out` has news, or the stream is broken. */
 void h2_stream_wake(struct h2_stream *self);
 
-/* Takes the writer's end of the pipe: its limit is lowered to what the window needs. */
+/* From now on what is taken of `out` is kept, while it is little, until that is turned off. */
+void h2_stream_keep(struct h2_stream *self, bool is_on);
+/* Puts what was kept back into the pipe; false: it was too much. */
+MUST_USE bool h2_stream_put_back(struct h2_stream *self, struct pipe *to);
+
+/*
+ * Takes the writer's end of the pipe: its limit is lowered to what the window needs. Whoever sets
+ * another writer's notice calls h2_stream_on_taken from it.
+ */
 void h2_stream_set_in(struct h2_stream *self, struct pipe *in);
+void h2_stream_on_taken(void *arg);
 /* Bytes of a DATA frame. */
 void h2_stream_put(struct h2_stream *self, const uint8_t *p, size_t n);
 /* Credits what the reader has taken since; `in` must be the pipe still. */

@@ -65,6 +65,9 @@ struct conn *conn_new_connecting(struct loop *loop, int fd);
 void conn_start_tls_server(struct conn *self, struct tls_context *context);
 void conn_start_tls_client(struct conn *self, struct tls_context *context, const char *server_name);
 
+/* After that, in the same turn: offers HTTP/1.1 alone, whatever the context says. */
+void conn_tls_offer_http1(struct conn *self);
+
 /* The owner may change (a pool hands a conn over). Pending input is told to the new owner by a
  * deferred on_input. */
 void conn_set_owner(struct conn *self, const struct conn_owner *owner, void *arg);

@@ -459,6 +459,14 @@ void conn_start_tls_client(struct conn *self, struct tls_context *context, const
 	conn_begin_tls(self, &tls_ops, true);
 }
 
+void conn_tls_offer_http1(struct conn *self)
+{
+	struct slice alpn = tls_parameters_alpn(CONF_PROTOCOL_HTTP1);
+
+	ASSERT(SSL_in_before(self->tls->ssl));
+	(void)SSL_set_alpn_protos(self->tls->ssl, (const unsigned char *)alpn.p, (unsigned)alpn.n);
+}
+
 void conn_tls_free(struct conn *self)
 {
 	struct conn_tls *tls = self->tls;

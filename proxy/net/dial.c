@@ -155,6 +155,13 @@ static const char *server_name(const struct dial *self)
 	return name != NULL && name[0] != '\0' ? name : self->target.address->host;
 }
 
+static void start_tls(struct dial *self)
+{
+	conn_start_tls_client(self->conn, self->target.tls, server_name(self));
+	if (self->target.http1_only)
+		conn_tls_offer_http1(self->conn);
+}
+
 /* For want of our own means: no other address would do better. */
 static bool is_out_of_sockets(int error)
 {
@@ -172,8 +179,7 @@ static void try_next(struct dial *self)
 		if (fd >= 0) {
 			self->conn = conn_new_connecting(self->loop, fd);
 			if (self->target.tls != NULL)
-				conn_start_tls_client(
-					self->conn, self->target.tls, server_name(self));
+				start_tls(self);
 			conn_set_owner(self->conn, &conn_owner, self);
 			return;
 		}

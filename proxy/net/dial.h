@@ -20,6 +20,7 @@ struct dial_target {
 	const struct conf_address *address;
 	struct tls_context *tls; /* NULL: plain */
 	const char *server_name; /* SNI and the name verified; NULL: the address's host */
+	bool http1_only;	 /* in ALPN; else what the context says */
 };
 
 struct dial_owner {

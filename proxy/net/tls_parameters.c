@@ -186,17 +186,31 @@ static bool set_server_verify(
 	return false;
 }
 
+struct slice tls_parameters_alpn(enum conf_protocol protocol)
+{
+	switch (protocol) {
+	case CONF_PROTOCOL_AUTO:
+		return SLICE("\x02h2\x08http/1.1");
+	case CONF_PROTOCOL_HTTP1:
+		return SLICE("\x08http/1.1");
+	case CONF_PROTOCOL_H2:
+		return SLICE("\x02h2");
+	}
+	return SLICE("");
+}
+
 bool tls_parameters_set_client(
 	SSL_CTX *ctx, const struct conf_backend *backend, char *why, size_t why_size)
 {
-	static const unsigned char http1[] = "\x08http/1.1";
+	struct slice alpn = tls_parameters_alpn(backend->protocol);
 
 	set_common(ctx);
 	/* Sessions are kept by tls_sessions.c. */
 	(void)SSL_CTX_set_session_cache_mode(
 		ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-		SSL_CTX_set_alpn_protos(ctx, http1, sizeof(http1) - 1) != 0) {
+		SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)alpn.p, (unsigned)alpn.n) !=
+			0) {
 		(void)snprintf(why, why_size, "TLS: %s", tls_error_text());
 		return false;
 	}

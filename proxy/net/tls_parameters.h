@@ -9,6 +9,7 @@
 
 #include "conf/conf.h"
 #include "proxy/base/macros.h"
+#include "proxy/base/slice.h"
 
 /*
  * Each writes a sentence to why and returns false on failure. A server context: versions, ciphers,
@@ -19,6 +20,9 @@ MUST_USE bool tls_parameters_set_server(
 	SSL_CTX *ctx, const struct conf_listen *listen, char *why, size_t why_size);
 MUST_USE bool tls_parameters_set_client(
 	SSL_CTX *ctx, const struct conf_backend *backend, char *why, size_t why_size);
+
+/* What a client offers in ALPN, in the form of the handshake. */
+struct slice tls_parameters_alpn(enum conf_protocol protocol);
 
 /* OpenSSL's words for the oldest error in its queue, which is emptied. Static. */
 const char *tls_error_text(void);

@@ -14,7 +14,7 @@
 #include "proxy/route/server.h"
 
 /* More fetches than this do not wait for a server. */
-#define MAX_WAITING 1024
+#define MAX_WAITING 16384
 
 enum errand_state {
 	ERRAND_START,
@@ -41,6 +41,7 @@ struct errand {
 	enum reason reason; /* FAILING */
 	int n_retries_left;
 	bool needs_fresh; /* an idle connection had gone stale */
+	bool needs_http1; /* the server takes this one over HTTP/1.1 only */
 	bool is_reused;	  /* this try has a connection that was used before */
 };
 
@@ -136,8 +137,8 @@ struct backend *backend_new(struct loop *loop, const struct conf_backend *conf,
 	LIST_INSERT_HEAD(&backends, self, link);
 	notice_init(&self->change, on_change, self);
 	for (size_t i = 0; i < conf->n_servers; i++)
-		server_init(
-			&self->servers[i], loop, conf, &conf->servers[i], on_server_change, self);
+		server_init(&self->servers[i], loop, conf, &conf->servers[i], &self->n_waiting,
+			on_server_change, self);
 	return self;
 }
 
@@ -245,7 +246,7 @@ static void on_cancel(struct fetch *fetch)
 	errand_leave(self);
 	errand_end(self);
 	if (was_dialing)
-		server_end_dial(self->server);
+		server_end_dial(self->server, self->needs_http1);
 	else
 		bury_if_empty(self->backend);
 }
@@ -317,7 +318,7 @@ static void errand_start_fetch(struct errand *self, struct fetcher *fetcher)
 	self->state = ERRAND_CARRIED;
 	self->is_reused = fetcher->n_fetches > 0;
 	errand_set_host(self);
-	fetcher_start(fetcher, self->fetch);
+	server_start(self->server, fetcher, self->fetch);
 }
 
 /* A try with a server. */
@@ -330,6 +331,14 @@ static bool may_try_again(const struct errand *self, enum reason reason)
 	if (self->n_retries_left == 0 || self->backend->is_closed || fetch->n_body_taken > 0)
 		return false;
 	return fetch->is_unprocessed || (fetch->may_retry && reason == REASON_BACKEND_GONE);
+}
+
+/* Of a server that speaks HTTP/2 by its own choice, one request may still need HTTP/1.1. */
+static bool may_go_down(const struct errand *self)
+{
+	return self->fetch->needs_http1 && !self->needs_http1 && self->backend->tls != NULL &&
+		self->backend->conf->protocol == CONF_PROTOCOL_AUTO && !self->backend->is_closed &&
+		self->fetch->n_body_taken == 0;
 }
 
 static void errand_log_failure(const struct errand *self, enum reason reason, const char *why)
@@ -366,7 +375,7 @@ static void errand_use(struct errand *self, struct server *server)
 	self->server = server;
 	self->fetch->server_name = server->conf->address.text;
 	if (!self->needs_fresh)
-		fetcher = server_take_idle(server, !self->fetch->may_retry);
+		fetcher = server_find(server, !self->fetch->may_retry, self->needs_http1);
 	if (fetcher != NULL)
 		errand_start_fetch(self, fetcher);
 	else
@@ -393,6 +402,15 @@ static void errand_go(struct errand *self)
 	}
 }
 
+/* On the same server, which is not to blame. */
+static void errand_go_down(struct errand *self)
+{
+	self->needs_http1 = true;
+	self->fetch->is_over = false;
+	self->fetch->is_unprocessed = self->fetch->needs_http1 = false;
+	errand_use(self, self->server);
+}
+
 /* The try has failed: there is another one, or this is the outcome. */
 static void errand_on_failure(struct errand *self, enum reason reason, const char *why)
 {
@@ -401,6 +419,16 @@ static void errand_on_failure(struct errand *self, enum reason reason, const cha
 	struct server *server;
 
 	self->state = ERRAND_START;
+	if (may_go_down(self)) {
+		errand_go_down(self);
+		return;
+	}
+	/* It works as it is; no other one, and no other try, would help. */
+	if (reason == REASON_NO_WEBSOCKET) {
+		errand_log_failure(self, reason, why);
+		errand_fail(self, reason, why);
+		return;
+	}
 	if (is_stale)
 		self->needs_fresh = true;
 	else if (reason != REASON_CLIENT_GONE)
@@ -424,19 +452,27 @@ static void errand_on_failure(struct errand *self, enum reason reason, const cha
 
 /* The dial. */
 
+static void errand_on_dial_failed(struct errand *self, enum reason reason, const char *why);
+
 static void on_conn(void *arg, struct conn *conn)
 {
 	struct errand *self = arg;
+	struct fetcher *fetcher = server_add_conn(self->server, conn, self->needs_http1);
 
 	self->dial = NULL;
+	if (fetcher == NULL) {
+		errand_on_dial_failed(
+			self, REASON_BACKEND_TLS, "the server does not choose h2 in ALPN");
+		return;
+	}
 	errand_leave(self);
-	errand_start_fetch(self, server_add_conn(self->server, conn));
+	errand_start_fetch(self, fetcher);
 }
 
 static void errand_on_dial_failed(struct errand *self, enum reason reason, const char *why)
 {
 	errand_leave(self);
-	server_end_dial(self->server);
+	server_end_dial(self->server, self->needs_http1);
 	self->is_reused = false;
 	self->fetch->is_unprocessed = true;
 	errand_on_failure(self, reason, why);
@@ -446,7 +482,7 @@ static void errand_on_dial_failed(struct errand *self, enum reason reason, const
 static void errand_on_no_socket(struct errand *self, const char *why)
 {
 	errand_leave(self);
-	server_end_dial(self->server);
+	server_end_dial(self->server, self->needs_http1);
 	if (close_all_idle()) {
 		errand_dial(self);
 		return;
@@ -500,10 +536,11 @@ static void errand_dial(struct errand *self)
 		.address = &self->server->conf->address,
 		.tls = backend->tls,
 		.server_name = name[0] != '\0' ? name : NULL,
+		.http1_only = self->needs_http1,
 	};
 
 	self->state = ERRAND_DIALING;
-	server_add_dial(self->server);
+	server_add_dial(self->server, self->needs_http1);
 	errand_set_timeout(self);
 	errand_carry(self);
 	self->dial = dial_start(backend->loop, backend->resolver, &target, &owner, self);
@@ -562,8 +599,11 @@ void backend_fetch(struct backend *self, struct fetch *fetch)
 	timer_init(&errand->timer, on_timeout, errand);
 	fetch->owner = &owner;
 	fetch->arg = errand;
-	if (UNLIKELY(self->n_waiting > 0))
+	if (UNLIKELY(self->n_waiting > 0)) {
 		errand_wait(errand);
-	else
+		/* So many may wait for a dial that it is time for another one. */
+		serve_waiting(self);
+	} else {
 		errand_go(errand);
+	}
 }

@@ -18,11 +18,6 @@ static bool was_tried(uint64_t tried, size_t index)
 	return index < BALANCE_MAX_TRIED && (tried >> index & 1) != 0;
 }
 
-static int n_in_use(const struct server *server)
-{
-	return server->n_connections - server->n_idle;
-}
-
 enum balance_result balance_choose(struct server *servers, size_t n, enum conf_balance rule,
 	size_t *turn, uint64_t tried, struct server **chosen)
 {
@@ -41,7 +36,7 @@ enum balance_result balance_choose(struct server *servers, size_t n, enum conf_b
 				result = BALANCE_FULL;
 			continue;
 		}
-		if (best == NULL || n_in_use(server) < n_in_use(best))
+		if (best == NULL || server_n_in_use(server) < server_n_in_use(best))
 			best = server;
 		result = BALANCE_FOUND;
 		if (rule == CONF_BALANCE_ROUND_ROBIN)

@@ -113,7 +113,7 @@ static inline void on_log(void *arg, struct exchange *x)
 	world->logged_status = x->status;
 }
 
-static inline void on_ready(void *arg, struct fetcher *fetcher)
+static inline void on_room(void *arg, struct fetcher *fetcher)
 {
 	(void)fetcher;
 	((struct world *)arg)->is_reusable = true;
@@ -143,7 +143,7 @@ static inline void turn(struct world *world)
 static inline int set_up(void **state)
 {
 	static const struct fetcher_pool pool = {
-		.on_ready = on_ready, .on_closed = on_fetcher_closed};
+		.on_room = on_room, .on_closed = on_fetcher_closed};
 	static const struct server_codec_owner owner = {.on_busy = on_server_state,
 		.on_waiting = on_server_state,
 		.on_closed = on_server_closed};

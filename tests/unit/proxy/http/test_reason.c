@@ -17,7 +17,8 @@ static void each_reason_has_one_word_of_its_own(void **state)
 
 		assert_non_null(name);
 		assert_true(strlen(name) > 0);
-		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(name));
+		assert_int_equal(
+			strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(name));
 		for (unsigned b = 0; b < a; b++)
 			assert_string_not_equal(name, reason_name((enum reason)b));
 	}
