@@ -310,7 +310,7 @@ test('the request line', async (t) => {
 		reason,
 	});
 
-	await attacks(t, await arena(t), [
+	await attacks(t, await arena(t, { listen: { h2c: false } }), [
 		...['GET  / HTTP/1.1', 'GET /  HTTP/1.1', ' GET / HTTP/1.1', 'GET\t/ HTTP/1.1', 'GET /', 'GET',
 			'GET / HTTP/1.1 ', 'GET / http/1.1', 'GET / HTTP/1', 'GET / HTTP/1.', 'GET / HTTP/.1',
 			'GET / HTTP/01.1', 'GET / HTTP/1.10', 'GET / HTTP/1.1x', 'GET / HTTPS/1.1', 'GET / XTTP/1.1',
@@ -323,7 +323,7 @@ test('the request line', async (t) => {
 		line('GET / HTTP/3.0', 'version'),
 		line('CONNECT b:443 HTTP/1.1', 'method'),
 		line('CONNECT / HTTP/1.1', 'method'),
-		{ name: 'the preface of HTTP/2', send: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', reason: 'version' },
+		{ name: 'the preface of HTTP/2, where it is not spoken', send: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', reason: 'version' },
 		{ name: 'TLS on a plain port', send: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc', reason: 'bad-request' },
 		{ name: 'HTTP/0.9', send: 'GET /\r\n\r\n', reason: 'bad-request' },
 		harmless('a path with two slashes stays as it is', 'GET //b/../c%2f?d HTTP/1.1\r\nHost: a\r\n\r\n',

@@ -129,7 +129,7 @@ test('ALPN is strict: a client that offers only other protocols is refused', asy
 	const { backend, pollux } = await start(t);
 	const refusal = { alert: 'no_application_protocol', isFatal: true };
 
-	for (const alpn of [['h2'], ['ftp', 'smtp', 'imap'], ['http/0.9'], ['HTTP/1.1'], ['http/1.1x']]) {
+	for (const alpn of [['h2c'], ['ftp', 'smtp', 'imap'], ['http/0.9'], ['HTTP/1.1'], ['http/1.1x']]) {
 		const client = await connect(t, pollux);
 		client.send(clientHello({ alpn }));
 		assert.deepEqual(await readServerHello(client), refusal, alpn.join());
@@ -140,7 +140,7 @@ test('ALPN is strict: a client that offers only other protocols is refused', asy
 		}
 	}
 	assert.equal(backend.conns.length, 0);
-	for (const ALPNProtocols of [['h2', 'http/1.1'], ['http/1.1'], undefined]) {
+	for (const ALPNProtocols of [['spdy/3.1', 'http/1.1'], ['http/1.1'], undefined]) {
 		const client = await connect(t, pollux, { tls: { ALPNProtocols } });
 		assert.equal(client.socket.alpnProtocol, ALPNProtocols ? 'http/1.1' : false);
 		client.send(get());

@@ -74,7 +74,9 @@ async function start(t, scheme) {
 			sockets: { servers: [sockets], ...common },
 		},
 		route: [{ path: '/', backend: 'app' }, { path: '/socket', backend: 'sockets' }],
-		listen: isTls ? { certificates: [authority.issue(['localhost', '127.0.0.1']).pem] } : {},
+		listen: isTls
+			? { certificates: [authority.issue(['localhost', '127.0.0.1']).pem], alpn: ['http/1.1'] }
+			: {},
 	});
 	return {
 		backend,

@@ -39,7 +39,7 @@ async function start(t, { isTls = false, place = {}, listen = {}, ...options } =
 	});
 	const pollux = await Pollux.start(t, {
 		backend: isTls ? { servers: [app], tls: true, tls_ca: authority.file } : app,
-		listen: isTls ? { certificates: [outer.pem], ...listen } : listen,
+		listen: isTls ? { certificates: [outer.pem], alpn: ['http/1.1'], ...listen } : listen,
 		...options,
 	});
 	return {

@@ -176,7 +176,7 @@ static void a_fresh_connection_takes_the_place_of_an_idle_one(void **state)
 
 static void too_many_do_not_wait(void **state)
 {
-	enum { N = 1025 };
+	enum { N = 16385 };
 	static struct job *jobs[N + 1];
 	struct job *job;
 
