@@ -1,14 +1,23 @@
 /*
  * The load generator.
  *
- *     load MODE URL [--connections C] [--units N] [--length BYTES] [--size BYTES]
+ *     load MODE URL [--connections C] [--streams S] [--units N] [--length BYTES] [--size BYTES]
  *
  * MODE is one of
- *     get        C keep-alive connections, each with one GET after another; --length checks each
- * body's length echo       C WebSockets, each with one message of --size bytes after another, each
- * echo compared handshake  a new connection (over https: with a full handshake) for each GET, C at
- * a time idle       opens N WebSockets and holds them URL is http://HOST:PORT/PATH or
- * https://HOST:PORT/PATH.
+ * - get: C keep-alive connections, each with one GET after another; --length checks each body
+ * - echo: C WebSockets, each with one message of --size bytes after another, each echo compared
+ * - handshake: a new connection (over https: with a full handshake) for each GET, C at a time
+ * - idle: opens N WebSockets and holds them
+ * or over HTTP/2 (over https by ALPN, over http by prior knowledge), each of the C connections with
+ * S streams at a time,
+ * - h2-get: GETs
+ * - h2-upload: POSTs of --size bytes, to the origin's /sink, which answers how many it got
+ * - h2-echo: WebSockets by extended CONNECT (RFC 8441), as echo
+ * - h2-idle: opens N connections, has one GET answered on each, and holds them
+ * - h2-idle-stream: opens N answers that begin and do not end, S on each connection
+ * - h2-idle-websocket: opens N WebSockets, S on each connection
+ *
+ * URL is http://HOST:PORT/PATH or https://HOST:PORT/PATH.
  *
  * With --units it does one run and leaves. Without, it reads commands from stdin: "run N" does N
  * more units on the same connections, the end of stdin ends it. So one run can warm up and the next
@@ -34,9 +43,10 @@ enum {
 	EVENTS_PER_WAIT = 256,
 	STALL_US = 30 * 1000 * 1000,
 	ERRORS_BEFORE_GIVING_UP = 100,
+	MESSAGE_MAX = 3072,
 };
 
-struct load load = {.concurrency = 64, .expected_length = -1, .message_size = 64};
+struct load load = {.concurrency = 64, .streams = 1, .expected_length = -1, .message_size = 64};
 
 static bool load_had_errors;
 
@@ -173,6 +183,9 @@ static bool load_parse_url(const char *url)
 		!SSL_CTX_set_ciphersuites(load.tls, "TLS_AES_128_GCM_SHA256") ||
 		!SSL_CTX_set1_groups_list(load.tls, "X25519"))
 		return false;
+	if (load.mode->h2 &&
+		SSL_CTX_set_alpn_protos(load.tls, (const unsigned char *)"\2h2", 3) != 0)
+		return false;
 	SSL_CTX_set_verify(load.tls, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_session_cache_mode(load.tls, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_read_ahead(load.tls, 1);
@@ -182,8 +195,9 @@ static bool load_parse_url(const char *url)
 
 static bool load_parse_mode(const char *name)
 {
-	static const struct load_mode *const modes[] = {
-		&load_get, &load_echo, &load_handshake, &load_idle};
+	static const struct load_mode *const modes[] = {&load_get, &load_echo, &load_handshake,
+		&load_idle, &load_h2_get, &load_h2_upload, &load_h2_echo, &load_h2_idle,
+		&load_h2_idle_stream, &load_h2_idle_websocket};
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
 		if (strcmp(modes[i]->name, name) == 0)
 			load.mode = modes[i];
@@ -200,6 +214,7 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 {
 	static const struct option options[] = {
 		{"connections", required_argument, NULL, 'c'},
+		{"streams", required_argument, NULL, 'm'},
 		{"units", required_argument, NULL, 'n'},
 		{"length", required_argument, NULL, 'l'},
 		{"size", required_argument, NULL, 's'},
@@ -207,12 +222,14 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 	};
 	int option;
 	uint64_t number;
-	while ((option = getopt_long(argc, argv, "c:n:l:s:", options, NULL)) != -1) {
-		if (!strchr("cnls", option) ||
+	while ((option = getopt_long(argc, argv, "c:m:n:l:s:", options, NULL)) != -1) {
+		if (!strchr("cmnls", option) ||
 			!load_parse_number(optarg, UINT64_C(1) << 40, &number))
 			return false;
 		if (option == 'c')
 			load.concurrency = (size_t)number;
+		else if (option == 'm')
+			load.streams = (size_t)number;
 		else if (option == 'n')
 			*units = number;
 		else if (option == 'l')
@@ -222,7 +239,8 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 	}
 	return optind + 2 == argc && load_parse_mode(argv[optind]) &&
 		load_parse_url(argv[optind + 1]) && load.concurrency > 0 &&
-		load.concurrency <= 20000 && load.message_size <= 3072;
+		load.concurrency <= 20000 && load.streams > 0 && load.streams <= 20000 &&
+		(load.mode == &load_h2_upload || load.message_size <= MESSAGE_MAX);
 }
 
 int main(int argc, char **argv)
@@ -231,7 +249,9 @@ int main(int argc, char **argv)
 	struct rlimit limit;
 	if (!load_parse_options(argc, argv, &units)) {
 		fprintf(stderr,
-			"usage: load get|echo|handshake|idle URL [--connections C] [--units N] "
+			"usage: load [h2-]get|[h2-]echo|handshake|[h2-]idle|h2-upload|"
+			"h2-idle-stream|h2-idle-websocket URL\n"
+			"            [--connections C] [--streams S] [--units N] "
 			"[--length BYTES] [--size BYTES]\n");
 		return 2;
 	}

@@ -14,10 +14,12 @@
 #include "bench/sock.h"
 
 struct load_client;
+struct load_h2_work;
 
 /* What a unit of work is. */
 struct load_mode {
 	const char *name;
+	const struct load_h2_work *h2; /* NULL: HTTP/1.1 */
 	/* Starts units, as many as may run at once. */
 	void (*begin)(void);
 	/* The connection stands, TLS included. */
@@ -28,9 +30,15 @@ struct load_mode {
 	void (*on_skipped)(struct load_client *c);
 	/* The peer closed the connection cleanly. */
 	void (*on_end)(struct load_client *c);
+	/* An event has been handled: what it gave rise to may be written. May be NULL. */
+	void (*flush)(struct load_client *c);
+	/* The connection is closed, by whom ever. May be NULL. */
+	void (*on_closed)(struct load_client *c);
 };
 
 extern const struct load_mode load_get, load_echo, load_handshake, load_idle;
+extern const struct load_mode load_h2_get, load_h2_upload, load_h2_echo;
+extern const struct load_mode load_h2_idle, load_h2_idle_stream, load_h2_idle_websocket;
 
 struct load {
 	const struct load_mode *mode;
@@ -38,8 +46,9 @@ struct load {
 	SSL_CTX *tls;		 /* NULL: plain */
 	const char *host, *path; /* as they stand in the URL */
 	size_t concurrency;
+	size_t streams;		 /* of each HTTP/2 connection */
 	int64_t expected_length; /* of each body; -1: any */
-	size_t message_size;	 /* of an echo */
+	size_t message_size;	 /* of an echo or an upload */
 
 	uint64_t target, started, finished; /* units of this run */
 	uint64_t errors, reconnects, bytes; /* of this run */

@@ -10,11 +10,17 @@
 
 enum {
 	READ_SIZE = 4096, /* enough for a head or a frame; the rest of a body is skipped */
+	READ_SIZE_H2 = 32 * 1024,
 	SKIP_SIZE = 256 * 1024,
 };
 
 static int client_epoll = -1;
-static char client_buffer[SKIP_SIZE]; /* beyond READ_SIZE never touched */
+static char client_buffer[SKIP_SIZE]; /* beyond the size of a read never touched */
+
+static size_t client_read_size(void)
+{
+	return load.mode->h2 ? READ_SIZE_H2 : READ_SIZE;
+}
 
 void load_client_init(int epoll)
 {
@@ -54,6 +60,8 @@ void load_client_close(struct load_client *c)
 	c->skip = 0;
 	c->out_length = 0;
 	buffer_free(&c->in);
+	if (load.mode->on_closed)
+		load.mode->on_closed(c);
 }
 
 void load_client_fail(struct load_client *c, const char *what)
@@ -194,7 +202,7 @@ static void client_read_plain(struct load_client *c)
 			return;
 		}
 	} else {
-		n = recv(c->fd, client_buffer, READ_SIZE, 0);
+		n = recv(c->fd, client_buffer, client_read_size(), 0);
 		if (n > 0) {
 			client_on_bytes(c, client_buffer, (size_t)n);
 			return;
@@ -208,13 +216,14 @@ static void client_read_plain(struct load_client *c)
 
 static void client_read_tls(struct load_client *c)
 {
+	size_t size = client_read_size();
 	while (c->state == LOAD_OPEN) {
 		size_t n = 0;
 		ERR_clear_error();
-		if (SSL_read_ex(c->ssl, client_buffer, READ_SIZE, &n)) {
+		if (SSL_read_ex(c->ssl, client_buffer, size, &n)) {
 			client_on_bytes(c, client_buffer, n);
 			/* A short record was the last one, most likely; epoll tells if not. */
-			if (n < READ_SIZE && c->state == LOAD_OPEN && !SSL_has_pending(c->ssl))
+			if (n < size && c->state == LOAD_OPEN && !SSL_has_pending(c->ssl))
 				return;
 			continue;
 		}
@@ -292,4 +301,6 @@ void load_client_on_event(struct load_client *c, uint32_t events)
 			client_read_plain(c);
 		break;
 	}
+	if (load.mode->flush && c->state == LOAD_OPEN)
+		load.mode->flush(c);
 }

@@ -31,6 +31,7 @@ struct load_client {
 	struct buffer in;	  /* an incomplete head or frame */
 	char *frame;		  /* the frame being sent; owned */
 	struct load_client *next; /* among the idle ones */
+	struct load_h2 *h2;	  /* over HTTP/2: its streams; the mode's */
 };
 
 /* `epoll` is the descriptor that client events come from, with the client as data. */

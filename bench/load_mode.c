@@ -1,15 +1,16 @@
-/* The four kinds of work: keep-alive GETs, WebSocket echoes, one connection a request, idle
- * WebSockets. */
+/* The kinds of work over HTTP/1.1: keep-alive GETs, WebSocket echoes, one connection a request,
+ * idle WebSockets. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/load.h"
 #include "bench/load_client.h"
+#include "bench/load_websocket.h"
 #include "bench/wire.h"
 #include "proxy/base/memory.h"
 
-enum { HEAD_LIMIT = 3072, SERIAL_DIGITS = 16 };
+enum { HEAD_LIMIT = 3072 };
 
 static const char websocket_key[] = "cG9sbHV4LWJlbmNoLWtleQ==";
 
@@ -172,7 +173,13 @@ static void get_on_end(struct load_client *c)
 }
 
 const struct load_mode load_get = {
-	"get", get_begin, get_on_connected, mode_take_answer, get_on_skipped, get_on_end};
+	.name = "get",
+	.begin = get_begin,
+	.on_connected = get_on_connected,
+	.on_bytes = mode_take_answer,
+	.on_skipped = get_on_skipped,
+	.on_end = get_on_end,
+};
 
 /* ---- a connection for each request ---- */
 
@@ -186,12 +193,12 @@ static void handshake_on_skipped(struct load_client *c)
 }
 
 const struct load_mode load_handshake = {
-	"handshake",
-	get_begin,
-	get_on_connected,
-	mode_take_answer,
-	handshake_on_skipped,
-	get_on_end,
+	.name = "handshake",
+	.begin = get_begin,
+	.on_connected = get_on_connected,
+	.on_bytes = mode_take_answer,
+	.on_skipped = handshake_on_skipped,
+	.on_end = get_on_end,
 };
 
 /* ---- WebSockets ---- */
@@ -233,65 +240,35 @@ static void websocket_on_skipped(struct load_client *c)
 	(void)c;
 }
 
-static uint32_t mode_next_mask(void)
-{
-	static uint32_t state = 2463534242u;
-	state ^= state << 13;
-	state ^= state >> 17;
-	state ^= state << 5;
-	return state;
-}
-
 /* Builds a masked frame in c->frame and sends it. */
-static void websocket_send(
+static void mode_send_frame(
 	struct load_client *c, enum wire_opcode opcode, const char *data, size_t n)
 {
-	uint8_t mask[4];
-	uint32_t word = mode_next_mask();
-	memcpy(mask, &word, sizeof(mask));
 	if (!c->frame)
-		c->frame = memory_alloc(WIRE_HEADER_MAX + MAX(load.message_size, 125));
-	size_t header = wire_write_header(c->frame, true, opcode, n, mask);
-	memcpy(c->frame + header, data, n);
-	wire_mask(c->frame + header, n, mask);
-	load_client_send(c, c->frame, header + n);
+		c->frame = memory_alloc(websocket_frame_room());
+	load_client_send(c, c->frame, websocket_write_frame(c->frame, opcode, data, n));
 }
 
-/* The frame at the front with its payload whole; false while it is not, or when it is one that ends
+/* The size of the whole frame at the front; 0 while it is incomplete, and when it is one that ends
  * the connection. */
-static bool websocket_take_frame(
-	struct load_client *c, char *data, size_t n, struct wire_frame *frame)
+static size_t mode_take_frame(struct load_client *c, char *data, size_t n, struct wire_frame *frame)
 {
-	if (!wire_parse_frame(data, n, frame) || n - frame->header < frame->length)
-		return false;
-	if (frame->masked || !frame->fin || frame->reserved || frame->opcode == WIRE_CLOSE) {
-		load_client_fail(c, frame->opcode == WIRE_CLOSE ? "Close frame" : "odd frame");
-		return false;
+	const char *wrong;
+	size_t size = websocket_take_frame(data, n, frame, &wrong);
+	if (size > 0 && wrong) {
+		load_client_fail(c, wrong);
+		return 0;
 	}
-	if (frame->opcode == WIRE_PING)
-		websocket_send(c, WIRE_PONG, data + frame->header, (size_t)frame->length);
-	return true;
-}
-
-static const char *echo_payload(uint64_t serial)
-{
-	static char *payload;
-	if (!payload) {
-		payload = memory_alloc(load.message_size + 1);
-		for (size_t i = 0; i < load.message_size; i++)
-			payload[i] = (char)('a' + i % 26);
-	}
-	static const char digits[] = "0123456789abcdef";
-	for (size_t i = 0; i < MIN((size_t)SERIAL_DIGITS, load.message_size); i++)
-		payload[i] = digits[serial >> 4 * i & 15];
-	return payload;
+	if (size > 0 && frame->opcode == WIRE_PING)
+		mode_send_frame(c, WIRE_PONG, data + frame->header, (size_t)frame->length);
+	return size;
 }
 
 static void echo_send(struct load_client *c)
 {
 	static uint64_t serial;
 	c->serial = ++serial;
-	websocket_send(c, WIRE_TEXT, echo_payload(c->serial), load.message_size);
+	mode_send_frame(c, WIRE_TEXT, websocket_payload(c->serial), load.message_size);
 }
 
 static void echo_start(struct load_client *c)
@@ -321,13 +298,10 @@ static size_t echo_on_bytes(struct load_client *c, char *data, size_t n)
 			echo_send(c);
 		return size;
 	}
-	if (!websocket_take_frame(c, data, n, &frame))
-		return 0;
-	size_t size = frame.header + (size_t)frame.length;
-	if (frame.opcode == WIRE_PING || frame.opcode == WIRE_PONG)
+	size_t size = mode_take_frame(c, data, n, &frame);
+	if (size == 0 || frame.opcode == WIRE_PING || frame.opcode == WIRE_PONG)
 		return size;
-	if (!c->busy || frame.opcode != WIRE_TEXT || frame.length != load.message_size ||
-		memcmp(data + frame.header, echo_payload(c->serial), load.message_size) != 0) {
+	if (!c->busy || !websocket_is_echo(&frame, data, c->serial)) {
 		load_client_fail(c, "wrong echo");
 		return size;
 	}
@@ -339,12 +313,12 @@ static size_t echo_on_bytes(struct load_client *c, char *data, size_t n)
 }
 
 const struct load_mode load_echo = {
-	"echo",
-	echo_begin,
-	websocket_on_connected,
-	echo_on_bytes,
-	websocket_on_skipped,
-	websocket_on_end,
+	.name = "echo",
+	.begin = echo_begin,
+	.on_connected = websocket_on_connected,
+	.on_bytes = echo_on_bytes,
+	.on_skipped = websocket_on_skipped,
+	.on_end = websocket_on_end,
 };
 
 /* ---- idle WebSockets ---- */
@@ -370,9 +344,7 @@ static size_t idle_on_bytes(struct load_client *c, char *data, size_t n)
 {
 	struct wire_frame frame;
 	if (c->upgraded)
-		return websocket_take_frame(c, data, n, &frame)
-			? frame.header + (size_t)frame.length
-			: 0;
+		return mode_take_frame(c, data, n, &frame);
 	size_t size = mode_take_upgrade(c, data, n);
 	if (size > 0 && c->upgraded) {
 		c->busy = false;
@@ -384,10 +356,10 @@ static size_t idle_on_bytes(struct load_client *c, char *data, size_t n)
 }
 
 const struct load_mode load_idle = {
-	"idle",
-	idle_begin,
-	websocket_on_connected,
-	idle_on_bytes,
-	websocket_on_skipped,
-	websocket_on_end,
+	.name = "idle",
+	.begin = idle_begin,
+	.on_connected = websocket_on_connected,
+	.on_bytes = idle_on_bytes,
+	.on_skipped = websocket_on_skipped,
+	.on_end = websocket_on_end,
 };

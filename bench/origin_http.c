@@ -208,6 +208,17 @@ static void serve_delay(struct conn *c, const struct http_request *request, stru
 	conn_set_timer(c, (int64_t)ms * 1000, serve_delayed, c->state);
 }
 
+/* An answer that begins and does not end. */
+static void serve_open(struct conn *c, const struct http_request *request, struct slice rest)
+{
+	(void)rest;
+	http_write_head(c, true, 200, "text/plain", "Transfer-Encoding: chunked\r\n");
+	if (slice_equals(request->method, SLICE("HEAD")))
+		return;
+	conn_write(c, "2\r\nok\r\n", 7);
+	conn_hold(c);
+}
+
 static void serve_echo(struct conn *c, const struct http_request *request, struct slice rest)
 {
 	struct http *h = c->state;
@@ -266,6 +277,7 @@ static const struct service {
 	{SLICE("GET"), SLICE("/small"), serve_small},
 	{SLICE("GET"), SLICE("/bytes/"), serve_bytes},
 	{SLICE("GET"), SLICE("/delay/"), serve_delay},
+	{SLICE("GET"), SLICE("/open"), serve_open},
 	{SLICE("POST"), SLICE("/echo"), serve_echo},
 	{SLICE("POST"), SLICE("/sink"), serve_sink},
 	{SLICE("GET"), SLICE("/ws/echo"), serve_websocket_echo},
