@@ -1,6 +1,6 @@
-// make bench: what Pollux, nginx and HAProxy, and a relay that does nothing, spend on the same work.
+// make bench: what Pollux, nginx, HAProxy and nghttpx, and a relay that does nothing, spend on the same work.
 //
-// CPU time of the server's processes for each unit of work, and their memory for each idle WebSocket. Every
+// CPU time of the server's processes for each unit of work, and their memory for each idle connection. Every
 // round starts all servers anew and measures them one after another on each workload, in an order that turns
 // from round to round; a ratio is made of two figures of the same round. A run with an error has no figure.
 
@@ -12,11 +12,17 @@ import { parseArgs } from "node:util";
 
 import { cpuMicroseconds, memoryKilobytes } from "./procfs.mjs";
 import { Load, findProgram, freePort, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
-import { servers } from "./servers.mjs";
+import { abilities, servers, startH2Origin } from "./servers.mjs";
 import { median, medianInterval } from "./statistics.mjs";
 import { printTable } from "./table.mjs";
 
 const small = ["--connections", 64, "--length", 2];
+
+// The connections of a workload over HTTP/2, and the streams that each has at a time.
+function h2(connections, streams, ...more) {
+	return ["--connections", connections, "--streams", streams, ...more];
+}
+
 const workloads = [
 	{ name: "get", title: "GET, 2 bytes", mode: "get", path: "/small", load: small, units: 40000 },
 	{
@@ -33,6 +39,43 @@ const workloads = [
 	{
 		name: "idle-tls", title: "idle WebSocket over TLS", mode: "idle", path: "/ws/echo",
 		units: 4000, memory: true, secure: true,
+	},
+	{
+		name: "h2-get", title: "h2 GET, 2 bytes, 16 × 1", mode: "h2-get", path: "/small",
+		load: h2(16, 1, "--length", 2), units: 30000, secure: true, needs: ["h2"],
+	},
+	{
+		name: "h2-get-many", title: "h2 GET, 2 bytes, 16 × 100", mode: "h2-get", path: "/small",
+		load: h2(16, 100, "--length", 2), units: 40000, secure: true, needs: ["h2"],
+	},
+	{
+		name: "h2-get-100k", title: "h2 GET, 100 KB, 16 × 4", mode: "h2-get", path: "/bytes/100000",
+		load: h2(16, 4, "--length", 100000), units: 4000, secure: true, needs: ["h2"],
+	},
+	{
+		name: "h2-upload", title: "h2 POST of 100 KB, 16 × 4", mode: "h2-upload", path: "/sink",
+		load: h2(16, 4, "--size", 100000), units: 4000, secure: true, needs: ["h2"],
+	},
+	{
+		name: "h2-echo", title: "h2 WebSocket echo, 64 B, 16 × 4", mode: "h2-echo", path: "/ws/echo",
+		load: h2(16, 4), units: 30000, secure: true, needs: ["h2", "h2-websocket"],
+	},
+	{
+		name: "h2-origin", title: "h2 GET, 2 bytes, 16 × 1, h2 origin", mode: "h2-get", path: "/small",
+		load: h2(16, 1, "--length", 2), units: 30000, secure: true, needs: ["h2", "h2-origin"],
+	},
+	{
+		name: "h2-idle", title: "idle h2 connection", mode: "h2-idle", path: "/small",
+		load: h2(64, 1, "--length", 2), units: 4000, memory: true, secure: true, needs: ["h2"],
+	},
+	{
+		name: "h2-idle-stream", title: "idle h2 stream, 100 each", mode: "h2-idle-stream", path: "/open",
+		load: h2(64, 100), units: 4000, memory: true, secure: true, needs: ["h2"],
+	},
+	{
+		name: "h2-idle-ws", title: "idle h2 WebSocket, 100 each", mode: "h2-idle-websocket",
+		path: "/ws/echo", load: h2(64, 100), units: 4000, memory: true, secure: true,
+		needs: ["h2", "h2-websocket"],
 	},
 ];
 const idleWarmUp = 2000;
@@ -105,9 +148,12 @@ function makeCertificate(folder) {
 	return pem;
 }
 
-async function newSetting(context, server) {
+async function newSetting(context, workload, server) {
 	const folder = mkdtempSync(join(context.folder, `${server.name}-`));
-	return { folder, pem: context.pem, origin: context.originPort, plain: await freePort(), tls: await freePort() };
+	return {
+		folder, pem: context.pem, plain: await freePort(), tls: await freePort(), origin: context.originPort,
+		h2Origin: workload.needs?.includes("h2-origin") ? context.h2OriginPort : undefined,
+	};
 }
 
 function loadArguments(workload, setting) {
@@ -154,8 +200,8 @@ async function measureMemory(context, workload, server, child, setting) {
 }
 
 async function measure(context, workload, server) {
-	const setting = await newSetting(context, server);
-	const child = await server.start(server.file, setting, workload.secure);
+	const setting = await newSetting(context, workload, server);
+	const child = await server.start(server.file, setting, workload);
 	try {
 		const how = workload.memory ? measureMemory : measureCpu;
 		return await how(context, workload, server, child, setting);
@@ -165,15 +211,21 @@ async function measure(context, workload, server) {
 	}
 }
 
-// results[workload][server] = one entry a round; null for a run with errors.
+function able(tested, workload) {
+	return tested.filter(({ lacks = [] }) => !lacks.some((ability) => workload.needs?.includes(ability)));
+}
+
+// results[workload][server] = one entry a round; null for a run with errors. A server that cannot do the
+// workload has none.
 async function runRounds(context, rounds, work, tested) {
 	const results = {};
-	for (const { name } of work)
-		results[name] = Object.fromEntries(tested.map((server) => [server.name, []]));
+	for (const workload of work)
+		results[workload.name] = Object.fromEntries(able(tested, workload).map((server) => [server.name, []]));
 	for (let round = 0; round < rounds; round++) {
 		for (const [index, workload] of work.entries()) {
-			for (let i = 0; i < tested.length; i++) {
-				const server = tested[(i + round + index) % tested.length];
+			const those = able(tested, workload);
+			for (let i = 0; i < those.length; i++) {
+				const server = those[(i + round + index) % those.length];
 				let figure = null;
 				try {
 					figure = await measure(context, workload, server);
@@ -201,12 +253,13 @@ function ratio(ours, theirs) {
 	return { median: median(ratios), low, high };
 }
 
-function summarise(work, results) {
+function summarise(work, results, tested) {
+	const peers = tested.filter((each) => each.name !== "Pollux" && !each.floor).map((each) => each.name);
 	return work.map((workload) => {
 		const figures = results[workload.name];
 		const medians = Object.fromEntries(Object.entries(figures).map(([name, each]) => [name, medianOf(each)]));
-		const peers = ["nginx", "HAProxy"].filter((name) => typeof medians[name] === "number");
-		const best = peers.sort((a, b) => medians[a] - medians[b])[0] ?? null;
+		const measured = peers.filter((name) => typeof medians[name] === "number");
+		const best = measured.sort((a, b) => medians[a] - medians[b])[0] ?? null;
 		return {
 			workload: workload.name,
 			title: workload.title,
@@ -240,7 +293,28 @@ function printSummary(summary, tested, rounds) {
 	console.log(`
 Medians of ${rounds} rounds; ratios: median of the rounds' ratios and its 95 % interval.
 µs: CPU time of all processes of the server. KB: its memory (PSS) for one more connection.
+A × B: connections, and streams at a time on each.
 The floor copies bytes and opens a connection to the origin for each of the client's.`);
+	for (const { name, lacks = [] } of tested) {
+		if (lacks.length > 0)
+			console.log(`– in the column of ${name}: it has no ${lacks.map((each) => abilities[each]).join(", no ")}.`);
+	}
+}
+
+// The work that can be done here. An origin that speaks HTTP/2 is started where some of it wants one.
+async function startOrigins(context, options, work) {
+	await startOrigin(join(options.build, "bench/origin"), context.originPort);
+	if (!work.some(({ needs }) => needs?.includes("h2-origin")))
+		return work;
+	const setting = { folder: context.folder, pem: context.pem, origin: context.originPort, tls: await freePort() };
+	try {
+		await startH2Origin(context.h2OriginPort, setting);
+		return work;
+	} catch (error) {
+		const rest = work.filter(({ needs }) => !needs?.includes("h2-origin"));
+		console.error(`${error.message}: ${work.filter((each) => !rest.includes(each)).map((each) => each.name)} left out`);
+		return rest;
+	}
 }
 
 async function main() {
@@ -262,11 +336,12 @@ async function main() {
 			pem: makeCertificate(folder),
 			load: join(options.build, "bench/load"),
 			originPort: await freePort(),
+			h2OriginPort: await freePort(),
 			scale: Number(options.scale),
 		};
-		await startOrigin(join(options.build, "bench/origin"), context.originPort);
-		const results = await runRounds(context, rounds, work, tested);
-		const summary = summarise(work, results);
+		const possible = await startOrigins(context, options, work);
+		const results = await runRounds(context, rounds, possible, tested);
+		const summary = summarise(possible, results, tested);
 		printSummary(summary, tested, rounds);
 		const all = { rounds, pinned: !options["no-pin"], cpu: cpus()[0]?.model, summary, results };
 		if (options.json)

@@ -240,7 +240,7 @@ static int h2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, voi
 		h2_on_settings(c);
 	if (frame->hd.type == NGHTTP2_GOAWAY) {
 		c->h2->leaving = true;
-		if (frame->goaway.error_code != NGHTTP2_NO_ERROR || load.mode->h2->held)
+		if (frame->goaway.error_code != NGHTTP2_NO_ERROR)
 			load_count_error(
 				"GOAWAY: %s", nghttp2_http2_strerror(frame->goaway.error_code));
 	}
@@ -425,7 +425,11 @@ void load_h2_flush(struct load_client *c)
 		return; /* comes again when the event has been handled */
 	/* What is being written must stay as it is. */
 	while (c->state == LOAD_OPEN && c->out_length == 0 && h2_gather(c)) {
-		if (h->leaving && h->n_open == 0 && !load.mode->h2->held) {
+		if (h->leaving && load.mode->h2->held) {
+			load_client_fail(c, "GOAWAY on a connection that was to stay");
+			return;
+		}
+		if (h->leaving && h->n_open == 0) {
 			h2_reopen(c);
 			return;
 		}

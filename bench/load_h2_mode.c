@@ -201,8 +201,10 @@ static void held_open_another(void)
 	static struct load_client *newest;
 	static size_t used;
 	if (!newest || used == load.streams) {
-		newest = memory_alloc_zeroed(sizeof(*newest));
-		load_h2_init(newest);
+		struct load_client *c = memory_alloc_zeroed(sizeof(*c));
+		load_h2_init(c);
+		c->next = newest;
+		newest = c;
 		used = 0;
 	}
 	load_h2_start(load_h2_stream(newest, used++));

@@ -1,8 +1,8 @@
-// The servers under test, each with the configuration that makes it do the same work: one worker, HTTP/1.1
-// and WebSockets passed to one origin, connections to the origin kept alive, no access log, one P-256
+// The servers under test, each with the configuration that makes it do the same work: one worker, HTTP/1.1,
+// HTTP/2 and WebSockets passed to one origin, connections to the origin kept alive, no access log, one P-256
 // certificate. Nothing that costs is switched on for the others that is on for Pollux: it writes Via and
-// X-Forwarded-*, they write none. nginx has larger buffers than its default, with which it needs a third of
-// the time for 100 KB; HAProxy gains nothing from larger ones.
+// X-Forwarded-*, they write none. What else differs from their defaults makes them quicker here: README.md
+// lists it.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,6 +23,8 @@ http {
 	access_log off;
 	client_body_temp_path ${folder}/nginx-body;
 	proxy_temp_path ${folder}/nginx-proxy;
+	client_body_buffer_size 128k;
+	http2_body_preread_size 128k;
 	fastcgi_temp_path ${folder}/nginx-fastcgi;
 	uwsgi_temp_path ${folder}/nginx-uwsgi;
 	scgi_temp_path ${folder}/nginx-scgi;
@@ -30,14 +32,14 @@ http {
 	keepalive_requests 1000000000;
 	upstream app {
 		server 127.0.0.1:${origin};
-		keepalive 128;
+		keepalive 4096;
 		keepalive_requests 1000000000;
 		keepalive_timeout 1h;
 	}
 	map $http_upgrade $connection_field { default upgrade; "" ""; }
 	server {
 		listen 127.0.0.1:${plain} backlog=4096;
-		listen 127.0.0.1:${tls} ssl backlog=4096;
+		listen 127.0.0.1:${tls} ssl http2 backlog=4096;
 		ssl_certificate ${pem};
 		ssl_certificate_key ${pem};
 		ssl_protocols TLSv1.2 TLSv1.3;
@@ -58,7 +60,7 @@ http {
 `;
 }
 
-function haproxyConfiguration({ origin, plain, tls, pem }) {
+function haproxyConfiguration({ origin, h2Origin, plain, tls, pem }) {
 	return `
 global
 	maxconn ${Math.floor(descriptors / 2) - 100}
@@ -74,15 +76,15 @@ defaults
 	timeout http-keep-alive 1h
 frontend in
 	bind 127.0.0.1:${plain} backlog 4096
-	bind 127.0.0.1:${tls} ssl crt ${pem} backlog 4096
+	bind 127.0.0.1:${tls} ssl crt ${pem} alpn h2,http/1.1 backlog 4096
 	default_backend app
 backend app
 	http-reuse always
-	server origin 127.0.0.1:${origin}
+	server origin 127.0.0.1:${h2Origin ? `${h2Origin} proto h2` : origin}
 `;
 }
 
-function polluxConfiguration({ origin, plain, tls, pem }) {
+function polluxConfiguration({ origin, h2Origin, plain, tls, pem }) {
 	return `
 access_log = "off"
 drain = "0s"
@@ -94,8 +96,9 @@ listen "127.0.0.1:${tls}" {
 	idle_timeout = "1h"
 }
 backend "app" {
-	servers = {"127.0.0.1:${origin}"}
+	servers = {"127.0.0.1:${h2Origin ?? origin}"}
 	idle_timeout = "1h"
+	${h2Origin ? 'protocol = "h2"' : ""}
 }
 route "/" {
 	backend = "app"
@@ -109,11 +112,28 @@ function write(setting, name, text) {
 	return path;
 }
 
+function nghttpxArguments({ folder, origin, h2Origin, plain, tls, pem }) {
+	return [
+		`--conf=${write({ folder }, "nghttpx.conf", "")}`,
+		`--frontend=127.0.0.1,${plain};no-tls`,
+		`--frontend=127.0.0.1,${tls}`,
+		`--backend=127.0.0.1,${h2Origin ? `${h2Origin};;proto=h2` : origin}`,
+		"--workers=1", "--backlog=4096", "--log-level=FATAL", "--no-ocsp",
+		"--no-via", "--no-add-x-forwarded-proto", "--tls-dyn-rec-warmup-threshold=0",
+		"--frontend-http2-window-size=1M", "--frontend-http2-connection-window-size=16M",
+		...["frontend-http2-read", "frontend-read", "frontend-keep-alive", "backend-read", "backend-keep-alive"]
+			.map((name) => `--${name}-timeout=1h`),
+		pem, pem,
+	];
+}
+
 // The relay has one port, the one that is to be measured.
 const relay = {
 	name: "floor",
+	floor: true,
+	lacks: ["h2"],
 	find: ({ build }) => join(build, "bench/relay"),
-	start(file, setting, secure) {
+	start(file, setting, { secure }) {
 		const port = secure ? setting.tls : setting.plain;
 		const args = ["--listen", `127.0.0.1:${port}`, "--backend", `127.0.0.1:${setting.origin}`];
 		return startServer(file, secure ? [...args, "--pem", setting.pem] : args, [port]);
@@ -131,6 +151,7 @@ const pollux = {
 
 const nginx = {
 	name: "nginx",
+	lacks: ["h2-websocket", "h2-origin"],
 	find: () => findProgram("nginx"),
 	start(file, setting) {
 		const path = write(setting, "nginx.conf", nginxConfiguration(setting));
@@ -148,4 +169,26 @@ const haproxy = {
 	},
 };
 
-export const servers = [pollux, nginx, haproxy, relay];
+const nghttpx = {
+	name: "nghttpx",
+	find: () => findProgram("nghttpx"),
+	start(file, setting) {
+		return startServer(file, nghttpxArguments(setting), [setting.plain, setting.tls]);
+	},
+};
+
+// Speaks HTTP/2 without TLS in front of the origin, for the workloads that want one that does.
+export async function startH2Origin(port, setting) {
+	const file = findProgram("nghttpx");
+	if (!file)
+		throw new Error("nghttpx, which is to speak HTTP/2 for the origin, is not installed");
+	return startServer(file, nghttpxArguments({ ...setting, plain: port, h2Origin: undefined }), [port]);
+}
+
+export const servers = [pollux, nginx, haproxy, nghttpx, relay];
+
+export const abilities = {
+	"h2": "HTTP/2",
+	"h2-websocket": "WebSockets over HTTP/2 (RFC 8441)",
+	"h2-origin": "HTTP/2 to the origin",
+};
