@@ -5,7 +5,7 @@
 // lists it.
 
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 import { findProgram, startServer } from "./programs.mjs";
 
@@ -142,7 +142,7 @@ const relay = {
 
 const pollux = {
 	name: "Pollux",
-	find: ({ build, pollux: file }) => file ?? join(build, "pollux"),
+	find: ({ build, pollux: file }) => resolve(file ?? join(build, "pollux")),
 	start(file, setting) {
 		const path = write(setting, "pollux.conf", polluxConfiguration(setting));
 		return startServer(file, ["-c", path], [setting.plain, setting.tls]);
