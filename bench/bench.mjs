@@ -306,9 +306,8 @@ async function startOrigins(context, options, work) {
 	await startOrigin(join(options.build, "bench/origin"), context.originPort);
 	if (!work.some(({ needs }) => needs?.includes("h2-origin")))
 		return work;
-	const setting = { folder: context.folder, pem: context.pem, origin: context.originPort, tls: await freePort() };
 	try {
-		await startH2Origin(context.h2OriginPort, setting);
+		await startH2Origin(context.h2OriginPort, context.folder);
 		return work;
 	} catch (error) {
 		const rest = work.filter(({ needs }) => !needs?.includes("h2-origin"));

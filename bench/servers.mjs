@@ -4,7 +4,7 @@
 // X-Forwarded-*, they write none. What else differs from their defaults makes them quicker here: README.md
 // lists it.
 
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { findProgram, startServer } from "./programs.mjs";
@@ -177,12 +177,17 @@ const nghttpx = {
 	},
 };
 
-// Speaks HTTP/2 without TLS in front of the origin, for the workloads that want one that does.
-export async function startH2Origin(port, setting) {
-	const file = findProgram("nghttpx");
+// An origin that speaks HTTP/2 without TLS and nothing else: who talks HTTP/1.1 to it gets no answer. It has
+// /small alone.
+export async function startH2Origin(port, folder) {
+	const file = findProgram("nghttpd");
 	if (!file)
-		throw new Error("nghttpx, which is to speak HTTP/2 for the origin, is not installed");
-	return startServer(file, nghttpxArguments({ ...setting, plain: port, h2Origin: undefined }), [port]);
+		throw new Error("nghttpd, the origin that speaks HTTP/2, is not installed (Debian: nghttp2-server)");
+	const documents = join(folder, "documents");
+	mkdirSync(documents);
+	writeFileSync(join(documents, "small"), "ok");
+	const args = ["--no-tls", "--address=127.0.0.1", "--max-concurrent-streams=1000", `--htdocs=${documents}`];
+	return startServer(file, [...args, String(port)], [port]);
 }
 
 export const servers = [pollux, nginx, haproxy, nghttpx, relay];
