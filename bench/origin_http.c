@@ -208,15 +208,18 @@ static void serve_delay(struct conn *c, const struct http_request *request, stru
 	conn_set_timer(c, (int64_t)ms * 1000, serve_delayed, c->state);
 }
 
-/* An answer that begins and does not end. */
+/* An answer that begins and does not end. What else the peer sends counts as the request's body, so
+ * that its end is seen. */
 static void serve_open(struct conn *c, const struct http_request *request, struct slice rest)
 {
+	struct http *h = c->state;
 	(void)rest;
 	http_write_head(c, true, 200, "text/plain", "Transfer-Encoding: chunked\r\n");
 	if (slice_equals(request->method, SLICE("HEAD")))
 		return;
 	conn_write(c, "2\r\nok\r\n", 7);
-	conn_hold(c);
+	h->phase = BODY_LENGTH;
+	h->left = UINT64_MAX;
 }
 
 static void serve_echo(struct conn *c, const struct http_request *request, struct slice rest)
