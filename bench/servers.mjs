@@ -98,6 +98,7 @@ listen "127.0.0.1:${tls}" {
 backend "app" {
 	servers = {"127.0.0.1:${h2Origin ?? origin}"}
 	idle_timeout = "1h"
+	max_idle_connections = 4096
 	${h2Origin ? 'protocol = "h2"' : ""}
 }
 route "/" {
