@@ -22,6 +22,7 @@ const [H2C_TO_H1, H2C_TO_H2C, , TLS_TO_TLS] = LINKS;
 async function refusal(client, path, options) {
 	const exchange = client.startWebSocket(path, options);
 	exchange.read();
+	await exchange.response();
 	exchange.end();
 	return exchange.whole();
 }

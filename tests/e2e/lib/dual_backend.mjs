@@ -97,7 +97,8 @@ export class DualBackend extends Changing {
 			socket.on('error', () => {});
 			if (head.length > 0)
 				socket.unshift(head);
-			this.#shakeHands(request, (plan) => answerUpgrade(request, socket, plan));
+			if (!this.#shakeHands(request, (plan) => answerUpgrade(request, socket, plan)))
+				socket.on('end', () => socket.end()).resume();
 		});
 		this.server.on('connect', (request) => {
 			this.#shakeHands(request, (plan) => answerConnect(request.stream, plan));
@@ -121,13 +122,12 @@ export class DualBackend extends Changing {
 		});
 	}
 
+	// False: there is no WebSocket.
 	#shakeHands(request, respond) {
 		const plan = this.webSocket(request.headers);
-		if (plan === false)
-			return;
-		const stream = respond(plan);
+		const stream = plan === false ? undefined : respond(plan);
 		if (stream === undefined)
-			return;
+			return false;
 		const end = new WebSocketEnd(stream, plan);
 		end.headers = request.headers;
 		end.target = request.url;
@@ -135,6 +135,7 @@ export class DualBackend extends Changing {
 		this.webSockets.push(end);
 		this.onWebSocket(end);
 		this.changed();
+		return true;
 	}
 
 	// The next request, whether it is answered already or is the test's to answer.
