@@ -57,7 +57,7 @@ test('what is refused with a status, and the connection stays', async (t) => {
 		const stream = stage.client.session.request({ ':method': 'CONNECT', ':authority': 'a:443' },
 			{ endStream: false });
 		const [{ ':status': status }] = await event(stream, 'response');
-		assert.equal(status, 405);
+		assert.ok(status === 405 || status === 501, `${status}`);
 		stream.on('error', () => {}).close();
 	});
 	await t.test('an expectation that cannot be met', () =>

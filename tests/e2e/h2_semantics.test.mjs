@@ -6,90 +6,11 @@ import http2 from 'node:http2';
 import test from 'node:test';
 
 import { hashOf, patterned } from './lib/app.mjs';
+import { answer } from './lib/dual_app.mjs';
 import { ordinary } from './lib/dual_backend.mjs';
 import { LINKS, joined } from './lib/h2_stage.mjs';
 
 const MIB = 1024 * 1024;
-
-function drain(request) {
-	return new Promise((done) => request.on('end', done).resume());
-}
-
-// What a test needs of an app.
-const ANSWERS = {
-	'/hello': (request, response) => response.end('hello\n'),
-	async '/trailers'(request, response) {
-		await drain(request);
-		response.setHeader('trailer', 'x-sum');
-		response.write('with ');
-		response.write(`trailers ${JSON.stringify(request.trailers)}`);
-		response.addTrailers({ 'x-sum': 'abc', 'x-more': '1' });
-		response.end();
-	},
-	'/hints'(request, response) {
-		response.writeEarlyHints({ link: '</a.css>; rel=preload', 'x-n': '1' });
-		response.writeEarlyHints({ link: '</b.css>; rel=preload' });
-		response.end('after the hints');
-	},
-	'/fields'(request, response) {
-		response.setHeader('date', 'Mon, 01 Jan 2024 00:00:00 GMT');
-		response.setHeader('alt-svc', 'h3=":443"; ma=60');
-		response.setHeader('set-cookie', ['a=1; Path=/', 'b=2']);
-		response.setHeader('x-odd', '"~\\,;=');
-		response.setHeader('content-length', '2');
-		response.end('ok');
-	},
-	'/empty'(request, response) {
-		response.setHeader('content-length', '0');
-		response.end();
-	},
-	'/sized'(request, response) {
-		response.setHeader('content-length', '5');
-		response.end(request.method === 'HEAD' ? undefined : 'sized');
-	},
-	'/204'(request, response) {
-		response.statusCode = 204;
-		response.end();
-	},
-	'/304'(request, response) {
-		response.writeHead(304, { etag: '"x"', date: 'Mon, 01 Jan 2024 00:00:00 GMT' });
-		response.end();
-	},
-	async '/hash'(request, response) {
-		response.end(await hashOf(request));
-	},
-	async '/bytes'(request, response) {
-		for (const part of patterned(20 * MIB)) {
-			if (!response.write(part))
-				await new Promise((done) => response.once('drain', done));
-		}
-		response.end();
-	},
-	'/converse'(request, response) {
-		response.writeHead(200);
-		response.flushHeaders?.();
-		request.on('data', (chunk) => response.write(chunk.toString().toUpperCase()));
-		request.on('end', () => response.end('.'));
-	},
-	'/too-much'(request, response) {
-		response.statusCode = 413;
-		response.end('too much');
-	},
-	'/expects'(request, response) {
-		if (request.expectsContinue)
-			response.writeContinue();
-		request.pipe(response);
-	},
-	'/expects-not'(request, response) {
-		response.statusCode = 403;
-		response.end('not you');
-	},
-	'/never'() {},
-};
-
-function answer(request, response) {
-	ANSWERS[request.url.replace(/\?.*/, '')](request, response);
-}
 
 // The request as the backend had it.
 async function asked(stage, method, path, options) {

@@ -14,7 +14,8 @@ export function ordinary(headers) {
 	return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(':')));
 }
 
-function createServer(protocol, tls, { settings, ...options }) {
+function createServer(protocol, tls, { settings, ...more }) {
+	const options = { maxHeaderSize: 64 * 1024, ...more };
 	if (protocol === 'http/1.1') {
 		return tls === undefined
 			? http.createServer(options)
