@@ -4,9 +4,9 @@ import http2 from 'node:http2';
 
 import { atEnd } from './scope.mjs';
 import { Changing, within } from './wait.mjs';
-import { WebSocketEnd } from './websocket_end.mjs';
+import { WebSocketEnd, cancel } from './websocket_end.mjs';
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = http2.constants;
+const { NGHTTP2_NO_ERROR } = http2.constants;
 
 // Fields of a response apart from pseudo fields.
 function split(headers) {
@@ -94,8 +94,9 @@ export class H2Exchange extends Changing {
 		return this;
 	}
 
-	cancel(code = NGHTTP2_CANCEL) {
-		this.stream.close(code);
+	// RST_STREAM with CANCEL.
+	cancel() {
+		cancel(this.stream);
 	}
 
 	// Fails as soon as it cannot come any more.

@@ -8,6 +8,12 @@ import { Changing } from './wait.mjs';
 
 const ONLY_FLAT = { allowSynchronousEvents: true, maxPayload: 0 };
 
+// RST_STREAM with CANCEL and nothing before it: Node would send END_STREAM first, an orderly end.
+export function cancel(stream) {
+	stream._final = (done) => done();
+	stream.close(constants.NGHTTP2_CANCEL);
+}
+
 export class WebSocketEnd extends Changing {
 	received = []; // messages: strings and Buffers
 	controls = []; // pings and pongs: { type, data }
@@ -143,7 +149,7 @@ export class WebSocketEnd extends Changing {
 	// RST_STREAM with CANCEL; a reset of TCP; over TLS an end without a word.
 	abort() {
 		if (this.#stream.close !== undefined)
-			this.#stream.close(constants.NGHTTP2_CANCEL);
+			cancel(this.#stream);
 		else if (this.#stream.encrypted)
 			this.#stream.destroy();
 		else
