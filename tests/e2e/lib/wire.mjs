@@ -42,7 +42,7 @@ export class Wire extends Changing {
 		const socket = tlsOptions === undefined
 			? net.connect(target)
 			: tls.connect({ ...target, rejectUnauthorized: false, ...tlsOptions });
-		const wire = new Wire(socket, owner);
+		const wire = new this(socket, owner);
 		const opened = tlsOptions === undefined ? 'connect' : 'secureConnect';
 		await within(
 			new Promise((done, fail) => {
@@ -140,7 +140,8 @@ export class Wire extends Changing {
 		return this.#chunks[0] ?? Buffer.alloc(0);
 	}
 
-	#take(n) {
+	// The next n bytes, which have come already.
+	take(n) {
 		const all = this.peek();
 		this.#chunks = n < all.length ? [all.subarray(n)] : [];
 		this.#size -= n;
@@ -167,13 +168,13 @@ export class Wire extends Changing {
 
 	async read(n, ms = undefined) {
 		await this.#await(() => this.#size >= n, `${n} bytes`, ms);
-		return this.#take(n);
+		return this.take(n);
 	}
 
 	// What has come, at least one byte.
 	async readSome(ms = undefined) {
 		await this.#await(() => this.#size > 0, 'some bytes', ms);
-		return this.#take(this.#size);
+		return this.take(this.#size);
 	}
 
 	async readUntil(mark, ms = undefined) {
@@ -182,7 +183,7 @@ export class Wire extends Changing {
 			const at = this.peek().indexOf(wanted);
 			return at < 0 ? undefined : at + wanted.length;
 		}, `bytes up to ${shown(wanted)}`, ms);
-		return this.#take(end);
+		return this.take(end);
 	}
 
 	// All up to the clean end of the other side.
@@ -194,7 +195,7 @@ export class Wire extends Changing {
 				throw new Error(`cut (${this.error?.code ?? 'closed'}) after ${shown(this.peek())}`);
 			return undefined;
 		}, 'the end of the connection', ms);
-		return this.#take(this.#size);
+		return this.take(this.#size);
 	}
 
 	// The next bytes are exactly these; a response, apart from the Date that it has to have.
