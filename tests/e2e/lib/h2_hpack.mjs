@@ -8,13 +8,10 @@ function bytes(text) {
 	return typeof text === 'string' ? Buffer.from(text, 'latin1') : Buffer.from(text);
 }
 
-/*
- * An integer behind a prefix of so many bits (section 5.1); `first` holds the bits before the prefix.
- * `nZeros` adds that many needless bytes at its end.
- */
-export function integer(value, prefix, first = 0, { nZeros = 0 } = {}) {
+// An integer behind a prefix of so many bits (section 5.1); `first` holds the bits before the prefix.
+export function integer(value, prefix, first = 0) {
 	const most = 2 ** prefix - 1;
-	if (value < most && nZeros === 0)
+	if (value < most)
 		return Buffer.from([first | value]);
 	const out = [first | most];
 	let rest = value - most;
@@ -23,10 +20,6 @@ export function integer(value, prefix, first = 0, { nZeros = 0 } = {}) {
 		rest = Math.floor(rest / 128);
 	}
 	out.push(rest);
-	for (let n = 0; n < nZeros; n++) {
-		out[out.length - 1] |= 0x80;
-		out.push(0);
-	}
 	return Buffer.from(out);
 }
 

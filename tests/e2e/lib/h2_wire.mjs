@@ -114,20 +114,34 @@ export class H2Wire extends Wire {
 		return this.request({ path, fields });
 	}
 
-	// Sends so many bytes on a stream as the windows allow, in frames of at most `size`. Returns how
-	// many have been sent when the limit `stopWhen` says so, or all.
-	async upload(id, total, { size = 16384, endStream = true, fill = 'x', stopWhen = () => false } = {}) {
-		let nSent = 0;
-		while (nSent < total) {
-			await this.#wait(() => this.judge.room(id) > 0 || stopWhen(nSent), `room for stream ${id} after ${nSent} bytes`);
+	// Sends so many bytes on a stream as the windows allow, in frames of at most `size`.
+	async upload(id, total, { size = 16384, endStream = true } = {}) {
+		for (let nSent = 0; nSent < total;) {
+			await this.#wait(() => this.judge.room(id) > 0, `room for stream ${id} after ${nSent} of ${total} bytes`);
 			const n = Math.min(size, total - nSent, this.judge.room(id));
-			if (n <= 0)
-				return nSent;
 			nSent += n;
-			this.send(data(id, fill.repeat(n), { endStream: endStream && nSent === total }));
+			this.send(data(id, 'x'.repeat(n), { endStream: endStream && nSent === total }));
 			await this.#drained();
 		}
-		return nSent;
+	}
+
+	// Sends on a stream whose body nobody takes until there has been no room for `quiet` ms. Returns
+	// how many bytes that took.
+	async uploadUntilStall(id, { quiet = 300, most = 64 * 1024 * 1024 } = {}) {
+		for (let nSent = 0; nSent < most;) {
+			try {
+				await this.#wait(() => this.judge.room(id) > 0, 'room', quiet);
+			} catch (error) {
+				if (this.isOver || this.fault !== undefined)
+					throw error;
+				return nSent;
+			}
+			const n = Math.min(16384, this.judge.room(id));
+			nSent += n;
+			this.send(data(id, 'x'.repeat(n)));
+			await this.#drained();
+		}
+		return assert.fail(`stream ${id} still has room after ${most} bytes`);
 	}
 
 	async #drained() {
