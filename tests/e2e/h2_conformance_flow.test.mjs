@@ -115,7 +115,7 @@ test('windows that Pollux gives', async (t) => {
 
 	await h2Rows(t, stage, [
 		{ name: 'an upload of many windows goes through (5.2.2, 6.9.1)', does: async (client, id, { backend }) => {
-			client.send(OPEN_POST(id, '/echo-no'));
+			client.send(OPEN_POST(id, '/upload'));
 			await client.upload(id, 1024 * KiB);
 			await client.expectStatus(id, 200);
 			assert.ok(backend.heard.length > 1024 * KiB);

@@ -10,7 +10,7 @@ import { request } from './lib/h2_wire.mjs';
 
 const END = { endStream: true };
 
-const malformed = (name, fields) => ({ name, fields, malformed: true });
+const malformed = (name, fields, reason = 'bad-request') => ({ name, fields, malformed: true, reason });
 const fine = (name, fields) => ({ name, fields, status: 200 });
 const without = (left) => request().filter(([name]) => name !== left);
 const withField = (name, value) => request({ fields: [[name, value]] });
@@ -52,8 +52,8 @@ test('pseudo-header fields', async (t) => {
 		malformed('one of responses (8.3)', [...request(), [':status', '200']]),
 		malformed('one with an empty name (8.3)', [...request(), [':', 'x']]),
 		malformed('one in upper case (8.2.1, 8.3)', [...without(':path'), [':PATH', '/']]),
-		malformed(':authority with user and password (8.3.1)', request({ authority: 'u:p@a' })),
-		malformed(':authority with a user (8.3.1)', request({ authority: 'u@a' })),
+		malformed(':authority with user and password (8.3.1)', request({ authority: 'u:p@a' }), 'bad-host'),
+		malformed(':authority with a user (8.3.1)', request({ authority: 'u@a' }), 'bad-host'),
 		refused('neither :authority nor Host (RFC 9110, 7.2)', without(':authority')),
 		refused('an empty :authority (RFC 9110, 4.2.1)', request({ authority: '' })),
 		malformed('a method that is no token (RFC 9110, 9.1)', request({ method: 'G ET' })),
@@ -77,8 +77,8 @@ test('the host', async (t) => {
 		fine('in another case (8.3.1)', host('a.example', 'A.Example')),
 		fine('with the default port spelled out (8.3.1)', host('a', 'a:80')),
 		fine('with the default port in :authority (8.3.1)', host('a:80', 'a')),
-		malformed('another one than :authority (8.3.1)', host('a', 'b')),
-		malformed('another port than :authority (8.3.1)', host('a', 'a:81')),
+		malformed('another one than :authority (8.3.1)', host('a', 'b'), 'bad-host'),
+		malformed('another port than :authority (8.3.1)', host('a', 'a:81'), 'bad-host'),
 		malformed('another one behind the same one (8.3.1)', [...host('a', 'a'), ['host', 'b']]),
 		malformed('an empty one beside :authority (8.3.1)', host('a', '')),
 	]);

@@ -89,7 +89,8 @@ async function expectOneOf(client, id, outcomes) {
  * and what has to come, one of
  *	connection  GOAWAY with this code (or one of them), and the end
  *	stream      RST_STREAM of stream id with this code (or one of them)
- *	malformed   true: that request is refused as malformed, and the backend hears nothing of it
+ *	malformed   true: that request is refused as malformed, the backend hears nothing of it, and the
+ *	            access log says `reason` (bad-request)
  *	status      the response to that stream has this status
  *	ignored     true: nothing comes of it
  *	oneOf       several of these
@@ -119,7 +120,7 @@ export async function h2Row(t, stage, row) {
 		await client.expectReset(id, row.stream);
 	} else if (row.malformed) {
 		await expectMalformed(client, id);
-		await pollux.accessed({ reason: 'bad-request' });
+		await pollux.accessed({ reason: row.reason ?? 'bad-request' });
 	} else if (row.status !== undefined) {
 		await client.expectStatus(id, row.status);
 	} else {
