@@ -14,12 +14,12 @@ import { Wire } from './wire.mjs';
 
 const NEVER_READ = 64 * 1024 * 1024; // more than any test leaves unread
 
-// A request's fields, pseudo-header fields first; undefined leaves one out.
+// A request's fields, pseudo-header fields first; null leaves one out.
 export function request({ method = 'GET', scheme = 'http', authority = 'a', path = '/', fields = [] } = {}) {
 	const pseudo = [
 		[':method', method], [':scheme', scheme], [':authority', authority], [':path', path],
 	];
-	return [...pseudo.filter(([, value]) => value !== undefined), ...fields];
+	return [...pseudo.filter(([, value]) => value !== null), ...fields];
 }
 
 function codes(given) {
