@@ -123,6 +123,9 @@ static void on_cancel(struct fetch *fetch)
 {
 	struct h1_client *self = fetch->carrier;
 
+	/* A tunnel that the client has not ended but cut is not ended towards the backend. */
+	if (self->state == CLIENT_TUNNEL && fetch->req_body->is_aborted)
+		conn_abort(self->conn);
 	(void)detach_fetch(self);
 	client_close(self, true);
 }

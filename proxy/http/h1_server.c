@@ -67,7 +67,11 @@ void h1_server_cut(struct h1_server *self, enum reason reason)
 	if (self->state == SERVER_CLOSED)
 		return;
 	h1_server_end_exchange(self, reason);
-	conn_close(self->conn);
+	/* Who reset a tunnel, or was cut off, did not end it: neither does the other side. */
+	if (self->state == SERVER_TUNNEL && reason == REASON_TUNNEL_CUT)
+		conn_abort(self->conn);
+	else
+		conn_close(self->conn);
 	server_leave(self);
 }
 

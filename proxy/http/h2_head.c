@@ -116,6 +116,17 @@ static bool read_length(const struct fields *fields, bool *has_length, uint64_t 
 
 /* Requests. */
 
+/* Without a port that the scheme implies. */
+static struct slice without_default_port(struct slice authority, struct slice scheme)
+{
+	struct slice port =
+		slice_equals_ignoring_case(scheme, SLICE("https")) ? SLICE(":443") : SLICE(":80");
+
+	if (authority.n > port.n && slice_equals(slice_from(authority, authority.n - port.n), port))
+		authority.n -= port.n;
+	return authority;
+}
+
 /* A name that :authority and Host agree on; HTTP/1.1 gets one of them. */
 static enum reason read_authority(struct h2_head *self, struct request_head *head)
 {
@@ -128,7 +139,9 @@ static enum reason read_authority(struct h2_head *self, struct request_head *hea
 	head->authority = self->has_authority ? self->authority : host->value;
 	if (!h1_is_authority(head->authority))
 		return REASON_BAD_HOST;
-	if (host != NULL && !slice_equals_ignoring_case(host->value, head->authority))
+	if (host != NULL &&
+		!slice_equals_ignoring_case(without_default_port(host->value, self->scheme),
+			without_default_port(head->authority, self->scheme)))
 		return REASON_BAD_HOST;
 	return REASON_NONE;
 }
@@ -213,8 +226,11 @@ static void check_websocket(const struct h2_head *self, bool is_ended, struct re
 	else if (is_ended || head->body == BODY_LENGTH)
 		head->websocket_reason = REASON_BAD_WEBSOCKET;
 	head->is_websocket = head->websocket_reason == REASON_NONE;
-	if (head->is_websocket)
-		head->body = BODY_NONE;
+	if (!head->is_websocket)
+		return;
+	head->body = BODY_NONE;
+	if (n == 0)
+		fields_add_id(&head->fields, self->arena, FIELD_SEC_WEBSOCKET_VERSION, SLICE("13"));
 }
 
 static void join_cookies(struct fields *fields, struct arena *arena)

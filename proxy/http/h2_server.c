@@ -283,6 +283,15 @@ static void free_server(void *arg)
 	free(arg);
 }
 
+static enum reason reason_of_end(const struct h2_server_stream *stream, enum reason reason)
+{
+	if (stream->reason != REASON_NONE)
+		return stream->reason;
+	return reason == REASON_CLIENT_GONE && stream->x.state == EXCHANGE_TUNNEL
+		? REASON_TUNNEL_CUT
+		: reason;
+}
+
 static void leave(struct h2_server *self, enum reason reason)
 {
 	struct h2_server_stream *stream;
@@ -293,7 +302,7 @@ static void leave(struct h2_server *self, enum reason reason)
 		stream->is_forgotten = true;
 		if (stream->x.state != EXCHANGE_OVER && !stream->base.is_in_ended)
 			pipe_abort(&stream->x.req_body);
-		end_exchange(stream, stream->reason != REASON_NONE ? stream->reason : reason);
+		end_exchange(stream, reason_of_end(stream, reason));
 		bury_stream(stream);
 	}
 	nghttp2_session_del(self->session.ng);
@@ -532,6 +541,7 @@ struct server_codec *h2_server_new(struct loop *loop, struct conn *conn,
 	TAILQ_INIT(&self->due);
 	notice_init(&self->session.pump, h2_server_pump, &self->session);
 	timer_init(&self->timer, h2_server_on_timer, self);
+	self->last_id = -1;
 	self->waiting_ms = loop_now_ms(loop);
 	h2_budget_start(&self->budget, self->waiting_ms);
 	self->session.ng = new_ng(self);
@@ -541,6 +551,8 @@ struct server_codec *h2_server_new(struct loop *loop, struct conn *conn,
 	conn_set_owner(conn, &conn_owner, self);
 	conn_set_reading(conn, true);
 	h2_server_look_in(self, listen->header_timeout_ms);
+	/* Our SETTINGS come first, whatever the client says (RFC 9113 section 3.4). */
+	ASSERT(h2_session_send(&self->session) == 0);
 	h2_session_post(&self->session);
 	return &self->base;
 }

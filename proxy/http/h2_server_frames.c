@@ -6,6 +6,8 @@
 
 /* nghttp2 has a limit of its own, which ends without an error code that says why. */
 #define MAX_CONTINUATIONS 8
+/* We have not asked for more (SETTINGS_MAX_FRAME_SIZE). */
+#define MAX_FRAME_SIZE 16384
 
 static struct h2_server *server_of(void *arg)
 {
@@ -17,11 +19,12 @@ static struct h2_server_stream *stream_of(struct h2_server *self, int32_t id)
 	return nghttp2_session_get_stream_user_data(self->session.ng, id);
 }
 
-/* Ends the session from within a callback; h2_server_pump has the rest. */
-static int fail(struct h2_server *self, const char *what)
+/* Ends the session from within a callback; whoever called nghttp2 has the rest. */
+static int fail(struct h2_server *self, uint32_t error_code, const char *what)
 {
-	self->failure = NGHTTP2_ENHANCE_YOUR_CALM;
-	self->failure_reason = REASON_HTTP2_ABUSE;
+	self->failure = error_code;
+	self->failure_reason = error_code == NGHTTP2_ENHANCE_YOUR_CALM ? REASON_HTTP2_ABUSE
+								       : REASON_HTTP2_PROTOCOL;
 	self->failure_text = what;
 	return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -30,17 +33,47 @@ static int spend(struct h2_server *self, uint32_t cost, const char *what)
 {
 	if (LIKELY(h2_budget_spend(&self->budget, loop_now_ms(self->session.loop), cost)))
 		return 0;
-	return fail(self, what);
+	return fail(self, NGHTTP2_ENHANCE_YOUR_CALM, what);
+}
+
+/* What nghttp2 lets pass. */
+
+/* RFC 9113 section 5.1.1: numbers of streams only grow. Those that were left out are kept, for a
+ * late one of these would look like trailers of a stream that is closed. */
+static int check_number(struct h2_server *self, int32_t id)
+{
+	if (id > self->last_id) {
+		if (id > self->last_id + 2) {
+			self->skipped[self->n_skipped++ % H2_MAX_SKIPPED] =
+				(struct h2_skipped){self->last_id + 2, id - 2};
+		}
+		self->last_id = id;
+		return 0;
+	}
+	for (size_t i = 0; i < MIN(self->n_skipped, (uint32_t)H2_MAX_SKIPPED); i++)
+		if (id >= self->skipped[i].first && id <= self->skipped[i].last)
+			return fail(self, NGHTTP2_PROTOCOL_ERROR,
+				"a stream's number is below that of an earlier one");
+	return 0;
+}
+
+/* Sections 4.2 and 6.3. */
+static int check_frame(struct h2_server *self, const nghttp2_frame_hd *hd)
+{
+	if (hd->type == NGHTTP2_CONTINUATION && hd->length > MAX_FRAME_SIZE)
+		return fail(self, NGHTTP2_FRAME_SIZE_ERROR, "a frame is too large");
+	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0)
+		return fail(self, NGHTTP2_PROTOCOL_ERROR, "PRIORITY on stream 0");
+	if (hd->type == NGHTTP2_HEADERS && hd->stream_id % 2 == 1)
+		return check_number(self, hd->stream_id);
+	return 0;
 }
 
 /* The budget is charged at the head of a frame, before any work is done for it. */
-
-static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
+static int charge_frame(struct h2_server *self, const nghttp2_frame_hd *hd)
 {
-	struct h2_server *self = server_of(arg);
 	bool has_end = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
-	(void)ng;
 	if (hd->type != NGHTTP2_CONTINUATION) {
 		self->n_continuations = 0;
 		self->head_started_us = 0;
@@ -57,7 +90,8 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 				       : 0;
 	case NGHTTP2_CONTINUATION:
 		if (++self->n_continuations > MAX_CONTINUATIONS)
-			return fail(self, "too many CONTINUATION frames");
+			return fail(
+				self, NGHTTP2_ENHANCE_YOUR_CALM, "too many CONTINUATION frames");
 		return spend(self, H2_COST_CONTINUATION, "too many CONTINUATION frames");
 	case NGHTTP2_SETTINGS:
 		return (hd->flags & NGHTTP2_FLAG_ACK) != 0
@@ -77,12 +111,26 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	}
 }
 
-/* Heads. In a tunnel there are no trailers, and no arena to keep them in. */
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
+{
+	struct h2_server *self = server_of(arg);
+	int error = charge_frame(self, hd);
+
+	if (hd->type == NGHTTP2_SETTINGS)
+		self->n_queued = nghttp2_session_get_outbound_queue_size(ng);
+	return error != 0 ? error : check_frame(self, hd);
+}
+
+/* Heads. */
 
 static void begin_section(struct h2_server_stream *stream)
 {
 	struct exchange *x = &stream->x;
 
+	/* Section 8.5: a tunnel has no trailers, and no arena to keep them in. */
+	if (x->state == EXCHANGE_TUNNEL)
+		(void)nghttp2_submit_rst_stream(stream->server->session.ng, NGHTTP2_FLAG_NONE,
+			stream->base.id, NGHTTP2_PROTOCOL_ERROR);
 	if (x->state == EXCHANGE_TUNNEL || x->state == EXCHANGE_OVER)
 		return;
 	stream->section = arena_alloc(&x->arena, sizeof(*stream->section));
@@ -175,11 +223,18 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 {
 	struct h2_server *self = server_of(arg);
 
-	(void)ng;
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS:
 		self->head_started_us = 0;
 		on_message(self, frame);
+		break;
+	case NGHTTP2_SETTINGS:
+		/* Beside the answer, nghttp2 resets streams whose windows it could not widen: that
+		 * is an error of the connection (section 6.9.2). */
+		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
+			nghttp2_session_get_outbound_queue_size(ng) > self->n_queued + 1)
+			return fail(self, NGHTTP2_FLOW_CONTROL_ERROR,
+				"a window is larger than 2^31 - 1");
 		break;
 	case NGHTTP2_DATA:
 		on_message(self, frame);

@@ -59,6 +59,14 @@ struct h2_server_stream {
 
 TAILQ_HEAD(h2_server_streams, h2_server_stream);
 
+/* Numbers of streams that a client has left out. */
+#define H2_MAX_SKIPPED 4
+
+struct h2_skipped {
+	int32_t first;
+	int32_t last;
+};
+
 enum h2_server_goaway {
 	GOAWAY_NONE,
 	GOAWAY_LATER,  /* draining, but WebSockets have to be told first */
@@ -85,7 +93,11 @@ struct h2_server {
 	uint32_t n_busy;	  /* exchanges given to the service and not over */
 	uint32_t n_streams;	  /* that count as concurrent */
 	uint32_t n_continuations; /* of the head that is coming in */
-	uint8_t goaway;		  /* enum h2_server_goaway */
+	int32_t last_id;	  /* the highest number of a stream; at first -1 */
+	uint32_t n_skipped;
+	struct h2_skipped skipped[H2_MAX_SKIPPED]; /* the latest ones, by n_skipped */
+	size_t n_queued; /* frames that waited when the latest SETTINGS came */
+	uint8_t goaway;	 /* enum h2_server_goaway */
 	bool is_draining;
 	bool is_final_due; /* the client has had the notice */
 	bool is_closed;

@@ -514,6 +514,15 @@ static void on_dial_failed(void *arg, enum conn_loss loss, const char *why)
 	}
 }
 
+/* Others waited for the same connection. */
+static bool is_dialing(const struct backend *self)
+{
+	for (size_t i = 0; i < self->conf->n_servers; i++)
+		if (self->servers[i].n_dials > 0)
+			return true;
+	return false;
+}
+
 static void on_timeout(void *arg)
 {
 	struct errand *self = arg;
@@ -524,7 +533,8 @@ static void on_timeout(void *arg)
 	}
 	ASSERT(self->state == ERRAND_WAITING);
 	errand_leave(self);
-	errand_fail_later(self, REASON_NO_SERVER);
+	errand_fail_later(
+		self, is_dialing(self->backend) ? REASON_CONNECT_TIMEOUT : REASON_NO_SERVER);
 }
 
 static void errand_dial(struct errand *self)

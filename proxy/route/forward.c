@@ -29,6 +29,13 @@ static void on_interim(void *arg, struct response_head *head)
 	exchange_respond_interim(x, head);
 }
 
+/* To a client of HTTP/2 any 2xx says that the tunnel stands (RFC 8441 section 5). */
+static bool is_false_acceptance(const struct forward *self, const struct response_head *head)
+{
+	return self->fetch.is_websocket && !head->is_upgrade && head->status / 100 == 2 &&
+		self->x->req->is_http2;
+}
+
 static void on_head(void *arg, struct response_head *head)
 {
 	struct forward *self = arg;
@@ -36,6 +43,14 @@ static void on_head(void *arg, struct response_head *head)
 
 	x->times.connected = self->fetch.connected_us;
 	x->server_name = self->fetch.server_name;
+	if (is_false_acceptance(self, head)) {
+		log_warn("backend \"%s\": %s: %s: %u to a WebSocket handshake",
+			x->route->backend->name, x->server_name,
+			reason_name(REASON_BACKEND_PROTOCOL), head->status);
+		fetch_cancel(&self->fetch);
+		exchange_abort(x, REASON_BACKEND_PROTOCOL);
+		return;
+	}
 	hop_response(head, &x->arena, x->route->conf);
 	if (head->is_upgrade) {
 		x->tunnel_timeout_ms = (uint64_t)x->route->tunnel_timeout_ms;

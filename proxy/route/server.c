@@ -40,7 +40,9 @@ void server_init(struct server *self, struct loop *loop, const struct conf_backe
 		.arg = arg,
 		.authority = make_authority(backend, conf),
 		.n_waiting = n_waiting,
-		.is_multiplexed = backend->protocol == CONF_PROTOCOL_H2,
+		/* Over TLS the first handshake will tell. */
+		.is_multiplexed = backend->protocol == CONF_PROTOCOL_H2 ||
+			(backend->protocol == CONF_PROTOCOL_AUTO && backend->tls),
 	};
 	for (size_t i = 0; i < N_SERVER_PLACES; i++)
 		TAILQ_INIT(&self->fetchers[i]);
