@@ -218,6 +218,7 @@ struct fetcher *server_add_conn(struct server *self, struct conn *conn, bool htt
 	bool must_be_http2 = self->backend->protocol == CONF_PROTOCOL_H2;
 	bool is_http2 =
 		conn_is_tls(conn) ? slice_equals(conn_tls_alpn(conn), SLICE("h2")) : must_be_http2;
+	bool was_multiplexed = self->is_multiplexed;
 	struct fetcher *fetcher;
 
 	if (must_be_http2 && !is_http2) {
@@ -229,8 +230,8 @@ struct fetcher *server_add_conn(struct server *self, struct conn *conn, bool htt
 		self->is_multiplexed = is_http2;
 	fetcher = new_fetcher(self, conn, is_http2);
 	place(self, fetcher);
-	/* Others may wait for the room that it has beyond the one fetch. */
-	if (is_http2)
+	/* Others may wait for the room that it has beyond the one fetch, or need not any more. */
+	if (was_multiplexed)
 		self->on_change(self->arg);
 	return fetcher;
 }

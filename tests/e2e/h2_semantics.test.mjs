@@ -144,7 +144,7 @@ async function interim(t, stage, link) {
 		});
 		if (link.protocol === 'h2')
 			assert.equal(request.headers.te, 'trailers');
-		assert.deepEqual({ ...request.request.trailers }, { 'x-checksum': '42', 'x-signed': 'yes' });
+		assert.deepEqual(ordinary(request.request.trailers), { 'x-checksum': '42', 'x-signed': 'yes' });
 		assert.match(response.text, /^with trailers /);
 		assert.deepEqual(ordinary(response.trailers), { 'x-sum': 'abc', 'x-more': '1' });
 	});
