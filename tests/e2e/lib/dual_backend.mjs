@@ -15,7 +15,7 @@ export function ordinary(headers) {
 }
 
 function createServer(protocol, tls, { settings, ...more }) {
-	const options = { maxHeaderSize: 64 * 1024, ...more };
+	const options = { maxHeaderSize: 64 * 1024, maxSessionMemory: 1000, ...more };
 	if (protocol === 'http/1.1') {
 		return tls === undefined
 			? http.createServer(options)
@@ -29,7 +29,7 @@ function createServer(protocol, tls, { settings, ...more }) {
 export class DualBackend extends Changing {
 	sockets = []; // connections, in the order accepted
 	sessions = []; // those that speak HTTP/2
-	requests = []; // { method, target, headers, version, request, response }
+	requests = []; // { method, target, headers, version, session, request, response }
 	webSockets = []; // ends; `headers`, `target` and `version` are those of the handshake
 	errors = []; // of streams and sessions
 	#nTaken = 0;
@@ -118,6 +118,7 @@ export class DualBackend extends Changing {
 			target: request.url,
 			headers: request.headers,
 			version: request.httpVersion,
+			session: request.stream?.session, // Node forgets it when the stream is over
 			request,
 			response,
 		});

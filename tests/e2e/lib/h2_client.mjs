@@ -4,7 +4,7 @@ import http2 from 'node:http2';
 
 import { atEnd } from './scope.mjs';
 import { Changing, within } from './wait.mjs';
-import { WebSocketEnd, cancel } from './websocket_end.mjs';
+import { WebSocketEnd, resetStream } from './websocket_end.mjs';
 
 const { NGHTTP2_NO_ERROR } = http2.constants;
 
@@ -96,7 +96,7 @@ export class H2Exchange extends Changing {
 
 	// RST_STREAM with CANCEL.
 	cancel() {
-		cancel(this.stream);
+		resetStream(this.stream);
 	}
 
 	// Fails as soon as it cannot come any more.
@@ -171,6 +171,7 @@ export class H2Client extends Changing {
 			...(isTls ? { ca, ...tls } : {}),
 			...(where.path === undefined ? {} : { path: where.path }),
 			settings,
+			maxSessionMemory: 1000, // in MB: what waits to be sent counts, and Node stops at 10
 			...options,
 		});
 		client.#listen();

@@ -8,10 +8,10 @@ import { Changing } from './wait.mjs';
 
 const ONLY_FLAT = { allowSynchronousEvents: true, maxPayload: 0 };
 
-// RST_STREAM with CANCEL and nothing before it: Node would send END_STREAM first, an orderly end.
-export function cancel(stream) {
+// RST_STREAM and nothing before it: Node would send END_STREAM first, an orderly end.
+export function resetStream(stream, code = constants.NGHTTP2_CANCEL) {
 	stream._final = (done) => done();
-	stream.close(constants.NGHTTP2_CANCEL);
+	stream.close(code);
 }
 
 export class WebSocketEnd extends Changing {
@@ -149,7 +149,7 @@ export class WebSocketEnd extends Changing {
 	// RST_STREAM with CANCEL; a reset of TCP; over TLS an end without a word.
 	abort() {
 		if (this.#stream.close !== undefined)
-			cancel(this.#stream);
+			resetStream(this.#stream);
 		else if (this.#stream.encrypted)
 			this.#stream.destroy();
 		else
