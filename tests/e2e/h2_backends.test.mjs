@@ -461,7 +461,7 @@ test('the version that a backend is spoken to in', async (t) => {
 
 test('max_connections: when all connections are full, 503', async (t) => {
 	const { backend, client, pollux } = await joined(t, H2C_TO_H2C, {
-		backend: { max_connections: 1, http2_max_streams: 5 },
+		backend: { max_connections: 1, http2_max_streams: 5, connect_timeout: '200ms' },
 		server: SILENT,
 	});
 	const held = Array.from({ length: 5 }, () => client.start('GET', '/held'));

@@ -120,10 +120,9 @@ export class H2Exchange extends Changing {
 
 	async gets(n, ms = undefined) {
 		await this.#await(() => this.received >= n, `${n} bytes of a body`, ms);
-		return this.soFar;
 	}
 
-	// Once the body has this text.
+	// Once the body has this text; not for what is large.
 	async hears(text, ms = undefined) {
 		await this.#await(() => this.soFar.includes(text), `${JSON.stringify(text)} in a body`, ms);
 	}

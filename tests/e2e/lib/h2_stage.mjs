@@ -73,7 +73,7 @@ export async function linked(t, link, { server = {}, backend: backendMore = {}, 
 	const pollux = await Pollux.start(t, {
 		backend: { servers: [backend], ...backendOptions(link), ...backendMore },
 		listen: { ...listenOptions(link), ...listen },
-		route: { forwarded: 'off', ...route },
+		route: [route].flat().map((one) => ({ forwarded: 'off', ...one })),
 		...options,
 	});
 	const ca = link.isTls ? certificates().ca : undefined;
