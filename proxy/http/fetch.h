@@ -68,6 +68,7 @@ struct fetch {
 	bool may_retry;	     /* the request may be sent again if no byte of its body was taken (see
 				backend_fetch) */
 	bool is_unprocessed;
+	bool by_goaway;	  /* with is_unprocessed: the connection was on its way out, no more */
 	bool needs_http1; /* with is_unprocessed: the server takes it over HTTP/1.1 only */
 	bool has_head;
 	bool is_over;
@@ -119,7 +120,9 @@ struct fetcher {
 	uint32_t n_active;
 	uint32_t n_room;     /* further fetches that it could take now */
 	bool is_multiplexed; /* it can take more than one at a time */
-	uint8_t place;	     /* the pool's: */
+	bool is_unsettled;   /* how many is not known yet: on_room will tell */
+	bool is_counted;     /* the pool's: */
+	uint8_t place;
 	TAILQ_ENTRY(fetcher) link;
 };
 

@@ -297,13 +297,18 @@ static bool is_complete(const struct h2_client_stream *stream)
 
 static void fail_closed(struct h2_client_stream *stream)
 {
+	struct h2_client *self = stream->client;
 	struct fetch *fetch = stream->fetch;
 	const char *why =
 		stream->why != NULL ? stream->why : nghttp2_http2_strerror(stream->error_code);
 	enum reason reason = reason_of_loss(stream, stream->reason);
 
-	if (stream->error_code == NGHTTP2_REFUSED_STREAM && !stream->has_final)
+	if (stream->error_code == NGHTTP2_REFUSED_STREAM && !stream->has_final) {
 		fetch->is_unprocessed = true;
+		fetch->by_goaway = self->is_going_away;
+		/* It takes fewer than it says. */
+		self->max_streams = MAX(self->base.n_active - 1, 1u);
+	}
 	if (stream->error_code == NGHTTP2_HTTP_1_1_REQUIRED && !stream->has_final)
 		fetch->is_unprocessed = fetch->needs_http1 = true;
 	if (stream->reason == REASON_NO_WEBSOCKET)
@@ -594,12 +599,14 @@ struct fetcher *h2_client_new(struct loop *loop, struct conn *conn,
 		.pool = pool,
 		.pool_arg = pool_arg,
 		.idle_since_ms = loop_now_ms(loop),
-		.is_multiplexed = true};
+		.is_multiplexed = true,
+		.is_unsettled = true};
 	self->session.loop = loop;
 	self->session.conn = conn;
 	self->session.window_size = options->window;
 	self->options = *options;
-	self->max_streams = options->max_streams;
+	/* How many it takes is not known yet; those that wait for more will not wait long. */
+	self->max_streams = 1;
 	self->waiting_ms = self->received_ms = loop_now_ms(loop);
 	TAILQ_INIT(&self->streams);
 	TAILQ_INIT(&self->due);

@@ -157,6 +157,7 @@ static void take_settings(struct h2_client *self)
 
 	self->max_streams = MIN(self->options.max_streams, allowed);
 	self->has_settings = true;
+	self->base.is_unsettled = false;
 	self->is_room_due = true;
 }
 

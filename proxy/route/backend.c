@@ -13,6 +13,8 @@
 #include "proxy/route/balance.h"
 #include "proxy/route/server.h"
 
+/* So many connections may go away under a fetch before it counts as a retry. */
+#define MAX_GOAWAYS 8
 /* More fetches than this do not wait for a server. */
 #define MAX_WAITING 16384
 
@@ -40,6 +42,7 @@ struct errand {
 	enum errand_state state;
 	enum reason reason; /* FAILING */
 	int n_retries_left;
+	int n_goaways;	  /* tries that ended with a connection on its way out */
 	bool needs_fresh; /* an idle connection had gone stale */
 	bool needs_http1; /* the server takes this one over HTTP/1.1 only */
 	bool is_reused;	  /* this try has a connection that was used before */
@@ -415,6 +418,8 @@ static void errand_go_down(struct errand *self)
 static void errand_on_failure(struct errand *self, enum reason reason, const char *why)
 {
 	bool is_stale = self->is_reused && reason == REASON_BACKEND_GONE;
+	/* HTTP/2: the server works, but takes no more on this connection, or not now. */
+	bool is_turned_away = self->state == ERRAND_CARRIED && self->fetch->is_unprocessed;
 	enum balance_result result;
 	struct server *server;
 
@@ -429,21 +434,27 @@ static void errand_on_failure(struct errand *self, enum reason reason, const cha
 		errand_fail(self, reason, why);
 		return;
 	}
-	if (is_stale)
+	if (is_turned_away && self->fetch->by_goaway && self->n_goaways < MAX_GOAWAYS) {
+		self->n_goaways++;
+		self->n_retries_left++;
+	} else if (is_turned_away) {
+		errand_log_failure(self, reason, why);
+	} else if (is_stale) {
 		self->needs_fresh = true;
-	else if (reason != REASON_CLIENT_GONE)
+	} else if (reason != REASON_CLIENT_GONE) {
 		errand_blame_server(self, reason, why);
+	}
 	if (!may_try_again(self, reason) ||
 		(result = errand_choose(self, &server)) == BALANCE_NONE) {
 		/* A stale connection is worth a line only when it had a consequence. */
-		if (is_stale)
+		if (is_stale && !is_turned_away)
 			errand_log_failure(self, reason, why);
 		errand_fail(self, reason, why);
 		return;
 	}
 	self->n_retries_left--;
 	self->fetch->is_over = false;
-	self->fetch->is_unprocessed = false;
+	self->fetch->is_unprocessed = self->fetch->by_goaway = false;
 	if (result == BALANCE_FOUND)
 		errand_use(self, server);
 	else

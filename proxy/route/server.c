@@ -197,6 +197,15 @@ void server_end_dial(struct server *self, bool http1_only)
 	self->on_change(self->arg);
 }
 
+/* The fetches that wait for this connection know now what it takes. */
+static void uncount_dial(struct server *self, struct fetcher *fetcher)
+{
+	if (!fetcher->is_counted || fetcher->is_unsettled)
+		return;
+	fetcher->is_counted = false;
+	self->n_dials--;
+}
+
 static struct fetcher *new_fetcher(struct server *self, struct conn *conn, bool is_http2)
 {
 	const struct conf_backend *backend = self->backend;
@@ -225,10 +234,11 @@ struct fetcher *server_add_conn(struct server *self, struct conn *conn, bool htt
 		conn_close(conn);
 		return NULL;
 	}
-	self->n_dials -= !http1_only;
 	if (!http1_only)
 		self->is_multiplexed = is_http2;
 	fetcher = new_fetcher(self, conn, is_http2);
+	fetcher->is_counted = !http1_only;
+	uncount_dial(self, fetcher);
 	place(self, fetcher);
 	/* Others may wait for the room that it has beyond the one fetch, or need not any more. */
 	if (was_multiplexed)
@@ -240,6 +250,7 @@ static void forget(struct server *self, struct fetcher *fetcher)
 {
 	unplace(self, fetcher);
 	self->n_connections--;
+	self->n_dials -= fetcher->is_counted;
 }
 
 void server_trim(struct server *self, int n_left)
@@ -261,6 +272,7 @@ static void on_room(void *arg, struct fetcher *fetcher)
 
 	unplace(self, fetcher);
 	place(self, fetcher);
+	uncount_dial(self, fetcher);
 	self->on_change(self->arg);
 }
 

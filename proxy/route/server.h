@@ -43,7 +43,7 @@ struct server {
 	int n_fails;		 /* in a row */
 	int n_idle;
 	int n_connections;   /* dials included */
-	int n_dials;	     /* under way, for connections that may carry HTTP/2 */
+	int n_dials;	     /* for connections that may carry HTTP/2, until it is known how much */
 	bool is_multiplexed; /* HTTP/2 is what it speaks, as far as is known */
 };
 
