@@ -6,6 +6,8 @@
 
 /* A segment of at least this size makes a frame of its own, so that it is not copied. */
 #define WHOLE_SEGMENT 4096
+/* How much wider the window of a stream gets whose reader keeps up. */
+#define FAST_FACTOR 4
 /* More of a request's body is not kept for another try. */
 #define MAX_KEPT (16 * 1024)
 
@@ -316,6 +318,26 @@ void h2_stream_put(struct h2_stream *self, const uint8_t *p, size_t n)
 	h2_stream_settle(self);
 }
 
+/*
+ * A body whose reader takes the bytes as they come may be sent further ahead: there are fewer
+ * updates, and on a long way more bytes under way. One that is read slowly, or not at all, holds no
+ * more than the window that was told. Tunnels live long and are many: theirs stays.
+ */
+static bool is_reader_fast(const struct h2_stream *self, uint64_t waiting)
+{
+	return self->ws == NULL && self->n_credited >= self->session->window_size / 2 &&
+		waiting <= self->session->window_size / 8;
+}
+
+static void widen_window(struct h2_stream *self)
+{
+	uint64_t size = (uint64_t)self->session->window_size * FAST_FACTOR;
+
+	self->is_in_fast = true;
+	(void)nghttp2_session_set_local_window_size(self->session->ng, NGHTTP2_FLAG_NONE, self->id,
+		(int32_t)MIN(size, (uint64_t)INT32_MAX));
+}
+
 void h2_stream_settle(struct h2_stream *self)
 {
 	uint64_t waiting = pipe_size(self->in), taken;
@@ -327,6 +349,8 @@ void h2_stream_settle(struct h2_stream *self)
 	if (taken == 0)
 		return;
 	self->n_credited += taken;
+	if (!self->is_in_fast && is_reader_fast(self, waiting))
+		widen_window(self);
 	(void)nghttp2_session_consume(self->session->ng, self->id, (size_t)taken);
 }
 

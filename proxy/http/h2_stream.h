@@ -78,6 +78,7 @@ struct h2_stream {
 	uint64_t n_in;	 /* put into it */
 	uint64_t n_credited;
 	bool is_in_ended; /* END_STREAM has come */
+	bool is_in_fast;  /* its reader keeps up: the window has been widened */
 
 	/* Since when we wait: the last byte, or when the wait began. */
 	uint64_t in_ms;

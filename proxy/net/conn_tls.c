@@ -262,9 +262,20 @@ static bool read_feed(struct conn *self)
 	return has_news;
 }
 
+/* As long as the socket fills the feed, up to what one conn may read in a turn. */
 static bool tls_recv(struct conn *self)
 {
-	return recv_feed(self) && read_feed(self);
+	bool has_news = false, is_full = true;
+
+	for (size_t total = 0; is_full && total < CONN_READ_ONCE; total += FEED_SIZE) {
+		if (!recv_feed(self))
+			break;
+		is_full = feed.n == FEED_SIZE;
+		has_news |= read_feed(self);
+		if (self->state != CONN_OPEN || self->is_input_ended)
+			break;
+	}
+	return has_news;
 }
 
 /* Output. */
