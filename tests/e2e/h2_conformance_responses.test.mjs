@@ -242,6 +242,7 @@ test('a drain: GOAWAY with the largest stream, then with the last one, and all i
 	conn.send(ok('finished'));
 	assert.equal((await client.expectStatus(first, 200)).body.toString(), 'finished');
 	await client.expectEnd();
+	client.close();
 	await pollux.left();
 });
 
