@@ -12,11 +12,13 @@ import { request } from './lib/h2_wire.mjs';
 const END = { endStream: true };
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
 const VIA = 'via: 2.0 pollux\r\n';
+const PLAIN = 'GET / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\n'; // up to the end of its head
 const FENCE = `GET /fence HTTP/1.1\r\nhost: a\r\n${VIA}\r\n`;
 
 // Field names in lower case, and one spelling of the version in Via.
 function comparable(text) {
-	return text.replace(/^[A-Za-z0-9-]+(?=: )/gm, (name) => name.toLowerCase()).replace(/^via: 2 pollux/gm, 'via: 2.0 pollux');
+	return text.replace(/^[A-Za-z0-9-]+(?=: )/gm, (name) => name.toLowerCase())
+		.replace(/^via: 2 pollux/gm, 'via: 2.0 pollux');
 }
 
 /*
@@ -34,7 +36,7 @@ async function row(t, { backend, pollux, connect }, { fields, frames, forwarded 
 	if (reason === undefined) {
 		await client.expectStatus(id, 200);
 	} else {
-		await client.expectThat(() => client.stream(id).isReset || client.stream(id).hasEnded, 'an outcome');
+		await client.expectOutcome(id);
 		const { response, code } = client.stream(id);
 		if (response === undefined)
 			assert.equal(code, CODE.PROTOCOL_ERROR);
@@ -89,7 +91,9 @@ test('lines and requests within fields', async (t) => {
 		refused('an empty name', field('', 'transfer-encoding: chunked')),
 		refused('a field in a cookie', field('cookie', 'a=b\r\nX-Injected: 1')),
 		refused('a field in the second of two cookies', request({ fields: [['cookie', 'a=b'], ['cookie', 'c=d\r\nX: 1']] })),
-		...[['from the dynamic table', [added('x', 'y\r\nZ: 1'), indexed(62)]], ['never indexed', [neverIndexed('x', 'y\r\nZ: 1')]],
+		...[
+			['from the dynamic table', [added('x', 'y\r\nZ: 1'), indexed(62)]],
+			['never indexed', [neverIndexed('x', 'y\r\nZ: 1')]],
 			// CR is 28 ones and 01, LF 28 ones and 00, and four ones are padding.
 			['as a Huffman code', [plain('x', huffmanString([0xff, 0xff, 0xff, 0xf7, 0xff, 0xff, 0xff, 0xcf]))]],
 		].map(([name, bytes]) => ({ name: `a line ${name}`, reason: 'bad-request',
@@ -103,7 +107,8 @@ test('lines and requests within pseudo-header fields', async (t) => {
 	const method = (name, value, reason) => refused(`${name}, in :method`, request({ method: value }), reason);
 	const path = (name, value, reason) => refused(`${name}, in :path`, request({ path: value }), reason);
 	const scheme = (name, value) => refused(`${name}, in :scheme`, request({ scheme: value }));
-	const authority = (name, value) => refused(`${name}, in :authority`, request({ authority: value }), ['bad-host', 'bad-request']);
+	const authority = (name, value) =>
+		refused(`${name}, in :authority`, request({ authority: value }), ['bad-host', 'bad-request']);
 
 	await rows(t, await h2Arena(t), [
 		method('a request', `GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nGET`),
@@ -180,7 +185,7 @@ test('the host', async (t) => {
 		host('empty', '', { authority: null }),
 		refused('two, one right', second('b'), BAD),
 		refused('none at all', request({ authority: null }), BAD),
-		passed('the same one passes once', request({ fields: [['host', 'a']] }), 'GET / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\n'),
+		passed('the same one passes once', request({ fields: [['host', 'a']] }), PLAIN),
 		passed('it may stand for :authority', request({ authority: null, fields: [['host', 'b:81']] }),
 			'GET / HTTP/1.1\r\nHost: b:81\r\nVia: 2.0 pollux\r\n'),
 	]);
@@ -195,7 +200,7 @@ test('framing of HTTP/1.1 (H2.CL and H2.TE)', async (t) => {
 	await rows(t, await h2Arena(t), [
 		withBody('Transfer-Encoding, and a request behind the last chunk', [chunked], `0\r\n\r\n${SMUGGLED}`),
 		withBody('Transfer-Encoding and Content-Length', [['content-length', '4'], chunked], 'abcd'),
-		withBody('Transfer-Encoding in another case of its value', [['transfer-encoding', 'CHUNKED']], `0\r\n\r\n${SMUGGLED}`),
+		withBody('Transfer-Encoding in another case', [['transfer-encoding', 'CHUNKED']], `0\r\n\r\n${SMUGGLED}`),
 		refused('Transfer-Encoding without a body', post([chunked])),
 		refused('Transfer-Encoding: identity', post([['transfer-encoding', 'identity']])),
 		refused('Connection that takes a field away', request({ fields: [['connection', 'x'], ['x', 'y']] })),
@@ -215,7 +220,8 @@ test('framing of HTTP/1.1 (H2.CL and H2.TE)', async (t) => {
 		forwarded: `POST / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}` },
 		{ name: 'a body that looks like chunks passes as one chunk', frames: (id) => [
 			headers(id, post([])), data(id, '0\r\n\r\n', END)],
-		forwarded: 'POST / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n' },
+		forwarded: 'POST / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\nTransfer-Encoding: chunked\r\n\r\n'
+			+ '5\r\n0\r\n\r\n\r\n0\r\n\r\n' },
 		{ name: 'a GET with a body is framed, too', frames: (id) => [headers(id, request()), data(id, SMUGGLED, END)],
 			forwarded: 'GET / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\nTransfer-Encoding: chunked\r\n\r\n'
 				+ `${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n` },
@@ -247,7 +253,8 @@ test('framing of HTTP/1.1 (H2.CL and H2.TE)', async (t) => {
 test('trailers', async (t) => {
 	const stage = await h2Arena(t);
 	const head = 'POST / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n';
-	const trailers = (...fields) => (id) => [headers(id, request({ method: 'POST' })), data(id, 'x'), headers(id, fields, END)];
+	const trailers = (...fields) => (id) =>
+		[headers(id, request({ method: 'POST' })), data(id, 'x'), headers(id, fields, END)];
 
 	await rows(t, stage, [
 		{ name: 'pass', frames: trailers(['x-sum', '1']), forwarded: `${head}0\r\nx-sum: 1\r\n\r\n` },
@@ -273,12 +280,12 @@ test('trailers', async (t) => {
 			assert.ok(!backend.heard.includes('smuggled') && !backend.heard.includes('0\r\n\r\n'), backend.heard);
 		});
 	}
-	for (const name of ['host', 'content-length', 'content-type', 'expect', 'te', 'range', 'if-match', 'x-forwarded-for']) {
+	for (const name of ['host', 'content-length', 'content-type', 'expect', 'te', 'range', 'x-forwarded-for']) {
 		await t.test(`${name} in trailers never reaches a backend`, async (sub) => {
 			const { backend, connect } = await h2Arena(sub);
 			const client = await connect(sub);
 			client.send(...trailers([name, '1'])(1));
-			await client.expectThat(() => client.stream(1).isReset || client.stream(1).hasEnded, 'an outcome');
+			await client.expectOutcome(1);
 			await client.expectServes('/fence');
 			assert.ok(!new RegExp(`^${name}: 1\r$`, 'im').test(backend.heard), backend.heard);
 		});
@@ -287,9 +294,9 @@ test('trailers', async (t) => {
 
 test('fields of this hop, or about it, are not for backends', async (t) => {
 	await rows(t, await h2Arena(t), [
-		passed('TE: trailers', field('te', 'trailers'), 'GET / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\n'),
-		passed('HTTP2-Settings', field('http2-settings', 'AAMAAABkAARAAAAA'), 'GET / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\n'),
-		passed('Proxy', field('proxy', 'http://evil/'), 'GET / HTTP/1.1\r\nHost: a\r\nVia: 2.0 pollux\r\n'),
+		passed('TE: trailers', field('te', 'trailers'), PLAIN),
+		passed('HTTP2-Settings', field('http2-settings', 'AAMAAABkAARAAAAA'), PLAIN),
+		passed('Proxy', field('proxy', 'http://evil/'), PLAIN),
 	]);
 });
 

@@ -132,7 +132,7 @@ test('windows that Pollux gives', async (t) => {
 			client.send(OPEN_POST(id, '/wait'), rstStream(id));
 			await repeat(client, id);
 		}, ignored: true },
-		{ name: 'DATA on a stream that the server has reset count, and are given back (5.1, 6.9)', does: async (client, id) => {
+		{ name: 'DATA on a stream that the server has reset count and are given back (5.1, 6.9)', does: async (client, id) => {
 			client.send(headers(id, request({ method: 'POST', fields: [['content-length', '1']] })), data(id, 'abc'));
 			await client.expectReset(id, CODE.PROTOCOL_ERROR);
 			await repeat(client, id);
@@ -181,7 +181,7 @@ test('a client that does not keep to the windows', async (t) => {
 		const id = await stalled(stage, client);
 		assert.ok(client.judge.connectionRoom > 0);
 		client.send(data(id, 'x'));
-		await client.expectThat(() => client.stream(id).isReset || client.judge.goaways.length > 0, 'an error');
+		await client.expectOutcome(id);
 		if (client.stream(id).isReset) {
 			await client.expectReset(id, CODE.FLOW_CONTROL_ERROR);
 			await client.expectServes();
@@ -191,7 +191,9 @@ test('a client that does not keep to the windows', async (t) => {
 	});
 
 	await t.test('one byte beyond the window of the connection is FLOW_CONTROL_ERROR (6.9.1)', async (sub) => {
-		const stage = await h2Arena(sub, { listen: { http2_queue: '64k', http2_window: '64k' }, backend: { keepalive: false } });
+		const stage = await h2Arena(sub, {
+			listen: { http2_queue: '64k', http2_window: '64k' }, backend: { keepalive: false },
+		});
 		const client = await stage.connect(sub);
 		const ids = [];
 		while (client.judge.connectionRoom > 0 && ids.length < 10)

@@ -12,6 +12,7 @@ import {
 import { block, plain } from './lib/h2_hpack.mjs';
 import { h2Arena, h2Rows } from './lib/h2_rows.mjs';
 import { H2Wire, request } from './lib/h2_wire.mjs';
+import { connect } from './lib/stage.mjs';
 
 const END = { endStream: true };
 const OPEN_POST = (id, path = '/') => headers(id, request({ method: 'POST', path }));
@@ -22,7 +23,7 @@ const BAD_SIZE = [{ stream: CODE.FRAME_SIZE_ERROR }, { connection: CODE.FRAME_SI
 
 test('the connection preface', async (t) => {
 	const certificate = new Authority(t).issue(['a']);
-	const stage = await h2Arena(t, { listen: [{}, { certificates: [certificate.pem] }] });
+	const stage = await h2Arena(t, { listen: [{}, { certificates: [certificate.pem] }, { h2c: false }] });
 	const { pollux } = stage;
 
 	// The end, with or without GOAWAY; and no answer as if it had been HTTP/2.
@@ -79,6 +80,13 @@ test('the connection preface', async (t) => {
 		await t.test(`${name} in the place of the client's SETTINGS is a connection error (3.4)`, (sub) =>
 			refused(sub, [PREFACE, first], 0));
 	}
+	await t.test('where h2c is off the preface is no HTTP/2 (3.3)', async (sub) => {
+		const client = await connect(sub, pollux, { index: 2 });
+		client.send(PREFACE, settings());
+		const { status } = await client.readResponse();
+		assert.ok(status === 505 || status === 400, `${status}`);
+		await client.expectEnd();
+	});
 	await t.test('a preface that stops in the middle ends with its connection (3.4)', async (sub) => {
 		const client = await H2Wire.connect(sub, pollux.where(1), { tls: {} });
 		client.send(PREFACE.slice(0, 20));

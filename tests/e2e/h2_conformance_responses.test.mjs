@@ -140,7 +140,8 @@ async function tell(t, options = {}) {
 
 test('100 Continue goes from the backend to the client, the body the other way (8.1)', async (t) => {
 	const { backend, client } = await tell(t);
-	const id = client.request({ method: 'POST', open: true, fields: [['expect', '100-continue'], ['content-length', '3']] });
+	const fields = [['expect', '100-continue'], ['content-length', '3']];
+	const id = client.request({ method: 'POST', open: true, fields });
 	const conn = await backend.accept();
 	const head = await conn.readHead();
 	assert.equal(head.get('expect'), '100-continue');
@@ -273,13 +274,14 @@ test('an idle connection is closed with GOAWAY NO_ERROR (9.1)', async (t) => {
 // TLS.
 
 test('over TLS', async (t) => {
-	const certificate = new Authority(t).issue(['a']);
-	const prohibited = new Authority(t).issue(['a']);
+	const authority = new Authority(t);
+	const certificate = authority.issue(['a', 'b']);
 	const stage = await h2Arena(t, {
 		listen: [
 			{ certificates: [certificate.pem] },
 			{ certificates: [certificate.pem], alpn: ['http/1.1'] },
-			{ certificates: [prohibited.pem], tls_ciphers: 'ECDHE-ECDSA-AES128-SHA256', tls_min_version: '1.2' },
+			{ certificates: [certificate.pem], tls_ciphers: 'ECDHE-ECDSA-AES128-SHA256', tls_min_version: '1.2' },
+			{ certificates: [certificate.pem], client_verify: 'optional', client_ca: authority.file },
 		],
 	});
 	const { pollux } = stage;
@@ -303,6 +305,13 @@ test('over TLS', async (t) => {
 			client.start();
 			await client.expectGoaway(CODE.INADEQUATE_SECURITY);
 		}
+	});
+	await t.test('with client certificates another host than that of the handshake is 421 (9.1.1)', async (sub) => {
+		const client = await H2Wire.open(sub, pollux.where(3), { tls: { servername: 'a' } });
+		await client.expectStatus(client.request({ authority: 'A:443' }), 200);
+		await client.expectStatus(client.request({ authority: 'b' }), 421);
+		assert.equal((await pollux.accessed({ status: 421 })).reason, 'misdirected');
+		await client.expectServes();
 	});
 	await t.test(':scheme https (8.3.1)', async (sub) => {
 		const client = await H2Wire.open(sub, pollux.where(), { tls: {} });

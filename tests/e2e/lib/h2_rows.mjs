@@ -23,7 +23,9 @@ export function answerByPath({ target, body }) {
 }
 
 // A Pollux that speaks HTTP/2 without TLS, and a backend, for many rows.
-export async function h2Arena(t, { listen = {}, backend: options = {}, route = {}, answer = answerByPath, ...rest } = {}) {
+export async function h2Arena(t, {
+	listen = {}, backend: options = {}, route = {}, answer = answerByPath, ...rest
+} = {}) {
 	const backend = (await RawBackend.start(t)).serve(answer);
 	const pollux = await Pollux.start(t, {
 		backend: { servers: [backend], ...options },

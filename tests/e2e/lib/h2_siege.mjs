@@ -75,7 +75,8 @@ export async function flood(client, make, most = 50_000) {
 		await pass(size < 32 * 1024 ? 0 : 2);
 		size = 0;
 		if (client.socket.writableLength > 256 * 1024)
-			await client.expectThat(() => client.socket.writableLength === 0 || hasEnough(client), 'bytes taken').catch(() => {});
+			await client.expectThat(() => client.socket.writableLength === 0 || hasEnough(client), 'bytes taken')
+				.catch(() => {});
 	}
 }
 
@@ -85,7 +86,8 @@ export async function provokeResets(client, make, most = 3000) {
 	for (let n = 0; n < most && !hasEnough(client); n += 10) {
 		const ids = Array.from({ length: 10 }, () => client.nextStream());
 		client.send(ids.map((id) => make(id)));
-		await client.expectThat(() => hasEnough(client) || ids.every((id) => client.stream(id).isReset), `resets from stream ${ids[0]} on`);
+		await client.expectThat(() => hasEnough(client) || ids.every((id) => client.stream(id).isReset),
+			`resets from stream ${ids[0]} on`);
 	}
 }
 

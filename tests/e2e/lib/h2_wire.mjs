@@ -284,6 +284,13 @@ export class H2Wire extends Wire {
 		}, `the head of the response on stream ${id}`, ms);
 	}
 
+	// Something has become of a stream, or of the connection.
+	expectOutcome(id, ms = undefined) {
+		const stream = this.stream(id);
+		return this.#wait(() => stream.isReset || stream.hasEnded || this.judge.goaways.length > 0,
+			`an outcome of stream ${id}`, ms);
+	}
+
 	async expectStatus(id, status, ms = undefined) {
 		const response = await this.expectResponse(id, ms);
 		assert.equal(response.status, status, `status on stream ${id}`);
