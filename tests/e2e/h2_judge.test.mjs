@@ -84,7 +84,8 @@ const ROWS = [
 	{ name: 'more than a window that was made smaller (6.9.2)', isRefused: true,
 		sent: [settings([[SETTING.INITIAL_WINDOW_SIZE, 2]])],
 		came: [settings(), settingsAck(), settingsAck(), headers(1, OK), data(1, 'abc')] },
-	{ name: 'nothing: an exchange with all that may be', sent: [ping('pingping'), windowUpdate(1, 70000), windowUpdate(0, 70000)],
+	{ name: 'nothing: an exchange with all that may be',
+		sent: [ping('pingping'), windowUpdate(1, 70000), windowUpdate(0, 70000)],
 		came: [
 			settings([[SETTING.MAX_CONCURRENT_STREAMS, 100]]), settingsAck(), ping('pingping', FLAG.ACK), windowUpdate(0, 1),
 			headers(1, [[':status', '103'], ['link', '</a>']]),
