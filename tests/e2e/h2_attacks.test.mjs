@@ -40,10 +40,11 @@ test('floods of frames that ask for an answer, or for nothing', async (t) => {
 			attack: (client) => flood(client, (n) => priorityUpdate(2 * (n % 50) + 1, `u=${n % 8}`)) },
 		{ name: 'WINDOW_UPDATE without need', logged: /http\/2: too many WINDOW_UPDATE frames/,
 			attack: (client) => flood(client, () => windowUpdate(0, 1)) },
-		{ name: 'WINDOW_UPDATE of a stream without need', logged: /http\/2: too many WINDOW_UPDATE frames/,
+		{ name: 'WINDOW_UPDATE of a stream without need', logged: /http\/2: too many WINDOW_UPDATE frames/, reason: 'http2-abuse',
 			attack: onStream(() => windowUpdate(1, 1)) },
-		{ name: 'empty DATA (CVE-2019-9518)', logged: /http\/2: too many empty frames/, attack: onStream(() => data(1, '')) },
-		{ name: 'a mixture of all, none of which is much', logged: /http\/2: too many/, attack: onStream((n) => [
+		{ name: 'empty DATA (CVE-2019-9518)', logged: /http\/2: too many empty frames/, reason: 'http2-abuse',
+			attack: onStream(() => data(1, '')) },
+		{ name: 'a mixture of all, none of which is much', logged: /http\/2: too many/, reason: 'http2-abuse', attack: onStream((n) => [
 			ping(), settings(), priority(99), windowUpdate(0, 1), data(1, ''), frame(0xbe, 0, 0),
 		][n % 6]) },
 		{ name: 'a SETTINGS frame with thousands of values (CVE-2020-11080)', logged: /http\/2: \S/,
@@ -166,6 +167,7 @@ test('resets', async (t) => {
 	// These end the connection at once, so that nothing can be provoked twice.
 	const once = (name, goaway, ...frames) => ({
 		name: `${name} ends the connection, and its work (CVE-2025-8671)`, goaway, logged: /http\/2: \S/,
+		reason: 'http2-protocol',
 		attack: async (client) => {
 			const from = backend.heard.length;
 			for (let id = 101; id < 121; id += 2)

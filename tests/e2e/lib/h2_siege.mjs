@@ -94,10 +94,11 @@ export async function provokeResets(client, make, most = 3000) {
 /*
  * `attack(client, stage)` does its worst. Then:
  *	logged   the error log says so
+ *	reason   of a request that was under way, in the access log
  *	mib      Pollux holds at most so many more MiB (8)
  *	goaway   the code that ends the connection; null: the attack looks itself for its end
  */
-export async function siege(t, stage, { attack, open, logged, mib = 8, goaway = CODE.ENHANCE_YOUR_CALM }) {
+export async function siege(t, stage, { attack, open, logged, reason, mib = 8, goaway = CODE.ENHANCE_YOUR_CALM }) {
 	const { pollux, connect } = stage;
 	const before = pollux.memory();
 	const neighbour = new Neighbour(await connect(t));
@@ -110,6 +111,8 @@ export async function siege(t, stage, { attack, open, logged, mib = 8, goaway = 
 	await neighbour.check();
 	if (logged !== undefined)
 		await pollux.logged(logged);
+	if (reason !== undefined)
+		await pollux.accessed({ reason });
 	assert.ok(grown < mib, `${grown.toFixed(1)} MiB more`);
 	const other = await connectPlain(t, pollux); // nor has HTTP/1.1 suffered
 	other.send(get('/neighbour'));
