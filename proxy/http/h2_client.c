@@ -9,6 +9,7 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/http/h2_client_private.h"
+#include "proxy/http/h2_memory.h"
 
 /* As in HTTP/1.1: a backend's head may be larger than what clients may send. */
 const struct h1_limits h2_client_limits = {
@@ -572,8 +573,8 @@ static nghttp2_session *new_ng(struct h2_client *self)
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, self->options.max_streams);
-	ASSERT(nghttp2_session_client_new2(&ng, h2_client_callbacks(), &self->session, option) ==
-		0);
+	ASSERT(nghttp2_session_client_new3(
+		       &ng, h2_client_callbacks(), &self->session, option, h2_memory()) == 0);
 	nghttp2_option_del(option);
 	ASSERT(nghttp2_submit_settings(ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
 	/* Room for a full window of each stream: the slow ones never hold up the others. */

@@ -11,6 +11,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/http/h2_server_private.h"
+#include "proxy/http/h2_memory.h"
 #include "proxy/net/address.h"
 
 #define LINGER_MS 2000
@@ -51,6 +52,7 @@ struct h2_server_stream *h2_server_stream_new(struct h2_server *self, int32_t id
 	h2_stream_set_in(&stream->base, &x->req_body);
 	TAILQ_INSERT_TAIL(&self->streams, stream, link);
 	self->n_streams++;
+	self->n_unfreed++;
 	return stream;
 }
 
@@ -73,10 +75,15 @@ static void free_stream(void *arg)
 {
 	struct h2_server_stream *stream = arg;
 
+	struct h2_server *self = stream->server;
+
 	uncount(stream);
 	exchange_close(&stream->x);
 	free(stream->base.ws);
 	free(stream);
+	/* They die in one turn, in any order. */
+	if (--self->n_unfreed == 0 && self->is_buried)
+		free(self);
 }
 
 static void bury_stream(struct h2_server_stream *stream)
@@ -162,6 +169,8 @@ static void take_request(struct h2_server_stream *stream)
 	if (self->n_busy++ == 0)
 		self->owner->on_busy(self->arg);
 	h2_server_start_window(stream);
+	if (!stream->base.is_in_ended)
+		h2_server_look_in(self, self->listen->body_timeout_ms);
 	if (x->req->is_websocket) {
 		stream->base.ws = memory_alloc(sizeof(*stream->base.ws));
 		ws_tunnel_init(stream->base.ws);
@@ -280,7 +289,11 @@ static void let_leave(struct h2_server *self)
 
 static void free_server(void *arg)
 {
-	free(arg);
+	struct h2_server *self = arg;
+
+	self->is_buried = true;
+	if (self->n_unfreed == 0)
+		free(self);
 }
 
 static enum reason reason_of_end(const struct h2_server_stream *stream, enum reason reason)
@@ -507,8 +520,8 @@ static nghttp2_session *new_ng(struct h2_server *self)
 	/* Ours are lower, and say why. */
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
 	nghttp2_option_set_max_continuations(option, 64);
-	ASSERT(nghttp2_session_server_new2(&ng, h2_server_callbacks(), &self->session, option) ==
-		0);
+	ASSERT(nghttp2_session_server_new3(
+		       &ng, h2_server_callbacks(), &self->session, option, h2_memory()) == 0);
 	nghttp2_option_del(option);
 	ASSERT(nghttp2_submit_settings(ng, NGHTTP2_FLAG_NONE, settings, n) == 0);
 	ASSERT(nghttp2_session_set_local_window_size(

@@ -107,7 +107,7 @@ static int charge_frame(struct h2_server *self, const nghttp2_frame_hd *hd)
 	case NGHTTP2_RST_STREAM:
 		return spend(self, H2_COST_RESET, "too many resets");
 	default:
-		return spend(self, H2_COST_UNKNOWN_FRAME, "too many frames of unknown types");
+		return spend(self, H2_COST_OTHER_FRAME, "too many frames");
 	}
 }
 
@@ -238,6 +238,9 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 		break;
 	case NGHTTP2_DATA:
 		on_message(self, frame);
+		if (frame->data.padlen > 0 && frame->data.padlen == frame->hd.length &&
+			(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+			return spend(self, H2_COST_EMPTY_FRAME, "too many empty frames");
 		break;
 	case NGHTTP2_PING:
 		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && self->goaway == GOAWAY_NOTICE)

@@ -92,6 +92,7 @@ struct h2_server {
 	uint32_t n_requests;
 	uint32_t n_busy;	  /* exchanges given to the service and not over */
 	uint32_t n_streams;	  /* that count as concurrent */
+	uint32_t n_unfreed;	  /* streams in memory: they outlive nothing of ours */
 	uint32_t n_continuations; /* of the head that is coming in */
 	int32_t last_id;	  /* the highest number of a stream; at first -1 */
 	uint32_t n_skipped;
@@ -101,6 +102,7 @@ struct h2_server {
 	bool is_draining;
 	bool is_final_due; /* the client has had the notice */
 	bool is_closed;
+	bool is_buried;	  /* to be freed with the last stream */
 	uint32_t failure; /* HTTP/2 error code that ends the connection; NO_ERROR: none */
 	enum reason failure_reason;
 	const char *failure_text;

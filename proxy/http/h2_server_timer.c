@@ -132,7 +132,7 @@ void h2_server_on_timer(void *arg)
 
 	if (self->head_started_us != 0)
 		head = self->head_started_us / 1000 + (uint64_t)listen->header_timeout_ms;
-	if (self->n_busy == 0)
+	if (self->n_busy == 0 && self->head_started_us == 0)
 		idle = self->waiting_ms +
 			(uint64_t)(self->n_requests == 0
 					? MIN(listen->header_timeout_ms, listen->idle_timeout_ms)

@@ -310,12 +310,36 @@ void h2_stream_put(struct h2_stream *self, const uint8_t *p, size_t n)
 		return;
 	}
 	self->n_in += n;
+	self->session->n_queued += n;
 	if (self->ws != NULL)
 		put_tunnel(self, p, n);
 	else
 		pipe_put_copy(self->in, p, n);
 	(void)pipe_room(self->in);
 	h2_stream_settle(self);
+}
+
+/*
+ * nghttp2 updates the connection's window when half of it was taken. Where much of it waits in
+ * streams that nobody reads, the others would never take so much: then what they took is given back
+ * as soon as it is no less than what the peer has left.
+ */
+static void credit_connection(struct h2_session *self)
+{
+	int32_t received = nghttp2_session_get_effective_recv_data_length(self->ng);
+	int64_t taken = (int64_t)received - (int64_t)self->n_queued;
+
+	if (taken > 0 &&
+		taken >= nghttp2_session_get_effective_local_window_size(self->ng) - received)
+		(void)nghttp2_submit_window_update(self->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)taken);
+}
+
+/* n of the bytes that wait have been taken, or dropped. */
+static void consume(struct h2_stream *self, uint64_t n)
+{
+	self->session->n_queued -= n;
+	(void)nghttp2_session_consume(self->session->ng, self->id, (size_t)n);
+	credit_connection(self->session);
 }
 
 /*
@@ -351,7 +375,7 @@ void h2_stream_settle(struct h2_stream *self)
 	self->n_credited += taken;
 	if (!self->is_in_fast && is_reader_fast(self, waiting))
 		widen_window(self);
-	(void)nghttp2_session_consume(self->session->ng, self->id, (size_t)taken);
+	consume(self, taken);
 }
 
 void h2_stream_leave_in(struct h2_stream *self)
@@ -364,5 +388,5 @@ void h2_stream_leave_in(struct h2_stream *self)
 	self->in = NULL;
 	self->n_credited = self->n_in;
 	if (rest > 0)
-		(void)nghttp2_session_consume(self->session->ng, self->id, (size_t)rest);
+		consume(self, rest);
 }

@@ -33,6 +33,7 @@ struct h2_session {
 	nghttp2_session *ng;
 	struct notice pump;   /* sends what nghttp2 has to send */
 	uint32_t window_size; /* of each stream, for what we receive */
+	uint64_t n_queued;    /* received and not taken, of all streams */
 };
 
 /* Feeds all of conn_input to nghttp2: 0, or its fatal error. */
