@@ -13,12 +13,10 @@ void h2_budget_earn(struct h2_budget *self, uint32_t n)
 
 static void refill(struct h2_budget *self, uint64_t now_ms)
 {
-	uint64_t n = (now_ms - self->filled_ms) * H2_BUDGET_PER_SECOND / 1000;
+	uint64_t n = (now_ms - self->filled_ms) / H2_BUDGET_MS_PER_UNIT;
 
-	if (n == 0)
-		return;
 	self->left = (uint32_t)MIN(self->left + n, (uint64_t)H2_BUDGET_SIZE);
-	self->filled_ms = now_ms;
+	self->filled_ms += n * H2_BUDGET_MS_PER_UNIT;
 }
 
 bool h2_budget_spend(struct h2_budget *self, uint64_t now_ms, uint32_t cost)

@@ -26,7 +26,7 @@ enum h2_cost {
 };
 
 #define H2_BUDGET_SIZE 10000
-#define H2_BUDGET_PER_SECOND 330
+#define H2_BUDGET_MS_PER_UNIT 3
 
 struct h2_budget {
 	uint32_t left;
