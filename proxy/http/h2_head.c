@@ -329,6 +329,9 @@ const char *h2_head_to_response(
 		return "invalid Content-Length";
 	head->status = (uint16_t)status;
 	head->fields = self->fields;
+	/* RFC 9110 section 8.6. */
+	if (head->status < 200 || head->status == 204)
+		head->has_content_length = false;
 	if (has_no_body(method, head->status))
 		head->body = BODY_NONE;
 	else if (is_ended && head->content_length > 0)
