@@ -332,6 +332,17 @@ static void on_end_sent(struct h2_server *self, int32_t id)
 			self->session.ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 }
 
+/* A body that does not come to its content-length is reset by nghttp2 without a word to us (RFC
+ * 9113 section 8.1.1). */
+static void note_reset(struct h2_server *self, const nghttp2_frame *frame)
+{
+	struct h2_server_stream *stream = stream_of(self, frame->hd.stream_id);
+
+	if (stream != NULL && stream->reason == REASON_NONE &&
+		frame->rst_stream.error_code == NGHTTP2_PROTOCOL_ERROR)
+		stream->reason = REASON_BAD_REQUEST;
+}
+
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_server *self = server_of(arg);
@@ -348,6 +359,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 			on_end_sent(self, frame->hd.stream_id);
 		break;
 	case NGHTTP2_RST_STREAM:
+		note_reset(self, frame);
 		return is_clients_fault(frame->rst_stream.error_code)
 			? spend(self, H2_COST_RESET, "too many resets")
 			: 0;
