@@ -332,8 +332,11 @@ static void host_and_authority_agree(void **state)
 	(void)state;
 	assert_accepted(WITH("host=A.Example\n"));
 	assert_text(head.authority, "a.example");
+	/* The port of the scheme is the same as none. */
+	assert_accepted(WITH("host=a.example:443\n"));
 	assert_bad_host(WITH("host=b.example\n"));
-	assert_bad_host(WITH("host=a.example:443\n"));
+	assert_bad_host(WITH("host=a.example:80\n"));
+	assert_bad_host(WITH("host=a.example:8443\n"));
 	assert_bad_host(WITH("host=\n"));
 	assert_bad_host(WITH("host=a.example\nhost=a.example\n"));
 	assert_bad_host(WITH("host=a.example\nhost=b.example\n"));
@@ -406,6 +409,8 @@ static void an_extended_connect_is_a_handshake(void **state)
 	assert_null(fields_find_name(&head.fields, SLICE(":protocol")));
 	assert_accepted(request(CONNECT, false));
 	assert_true(head.is_websocket);
+	/* HTTP/1.1 demands it. */
+	assert_text(fields_value(&head.fields, FIELD_SEC_WEBSOCKET_VERSION), "13");
 }
 
 static void a_handshake_that_is_not_valid_says_why(void **state)
