@@ -49,6 +49,12 @@ size_t pipe_room(struct pipe *self)
 	return 0;
 }
 
+void pipe_watch_takes(struct pipe *self)
+{
+	if (bytes_size(&self->bytes) > 0)
+		self->is_writer_waiting = true;
+}
+
 void pipe_put(struct pipe *self, struct bytes *src, size_t n)
 {
 	ASSERT(!self->has_end && !self->is_aborted);

@@ -42,6 +42,11 @@ void pipe_set_writer(struct pipe *self, void (*on_writable)(void *arg), void *ar
 /* Writer. Room is 0 when the queue is at its limit: on_writable comes when half of it is free
  * again. */
 size_t pipe_room(struct pipe *self);
+/*
+ * For a writer that has to know what was taken, though there is room: on_writable comes with the
+ * next take that leaves no more than half of the limit. Nothing to take, nothing to tell.
+ */
+void pipe_watch_takes(struct pipe *self);
 /* Moves n bytes from src. Bytes for a reader that has gone are dropped. */
 void pipe_put(struct pipe *self, struct bytes *src, size_t n);
 void pipe_put_copy(struct pipe *self, const void *p, size_t n);

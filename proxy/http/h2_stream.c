@@ -280,6 +280,7 @@ void h2_stream_on_taken(void *arg)
 
 	self->in_ms = loop_now_ms(self->session->loop);
 	h2_stream_settle(self);
+	pipe_watch_takes(self->in);
 	h2_session_post(self->session);
 }
 
@@ -315,7 +316,8 @@ void h2_stream_put(struct h2_stream *self, const uint8_t *p, size_t n)
 		put_tunnel(self, p, n);
 	else
 		pipe_put_copy(self->in, p, n);
-	(void)pipe_room(self->in);
+	/* However little it is: the connection's window may be used up by many such. */
+	pipe_watch_takes(self->in);
 	h2_stream_settle(self);
 }
 

@@ -102,6 +102,25 @@ static void test_room_is_told_at_half_of_the_limit(void **state)
 	assert_int_equal(ends->n_writable, 1);
 }
 
+static void test_a_writer_may_watch_what_is_taken(void **state)
+{
+	struct ends *ends = *state;
+
+	pipe_watch_takes(&ends->pipe);
+	put(ends, 10);
+	take(ends, 5);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 0);
+	pipe_watch_takes(&ends->pipe);
+	take(ends, 1);
+	take(ends, 1);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 1);
+	take(ends, 1);
+	loop_turn(ends->loop, false);
+	assert_int_equal(ends->n_writable, 1);
+}
+
 static void test_the_end_comes_after_the_bytes(void **state)
 {
 	struct ends *ends = *state;
@@ -252,6 +271,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_limit_is_soft, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_room_is_told_at_half_of_the_limit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_writer_may_watch_what_is_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_the_end_comes_after_the_bytes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_abort_is_told, set_up, tear_down),
