@@ -15,14 +15,12 @@ static uint64_t add(uint64_t since, uint64_t ms)
 	return ms > 0 ? since + ms : TIMER_NEVER;
 }
 
-/* Bytes of the request wait, and the server's window is shut. */
+/* The server does not take what there is of the request. */
 static uint64_t stall_deadline(const struct h2_client_stream *stream)
 {
-	const struct h2_stream *base = &stream->base;
+	uint64_t since = h2_stream_stalled_since_ms(&stream->base);
 
-	return base->out != NULL && pipe_size(base->out) > 0
-		? add(base->out_ms, stream->fetch->timeouts.write_ms)
-		: TIMER_NEVER;
+	return since != TIMER_NEVER ? add(since, stream->fetch->timeouts.write_ms) : TIMER_NEVER;
 }
 
 /* The response's time runs from the last byte of the request, for a slow client is not the

@@ -53,15 +53,13 @@ static uint64_t body_deadline(struct h2_server_stream *stream, uint64_t now)
 	return MIN(pause_ends, window_ends);
 }
 
-/* Bytes wait and the client's window is shut. */
+/* The client does not take what there is. */
 static uint64_t stall_deadline(const struct h2_server_stream *stream)
 {
-	const struct h2_stream *base = &stream->base;
-	bool has_bytes =
-		base->out != NULL && (pipe_size(base->out) > 0 || bytes_size(&base->staged) > 0);
+	uint64_t since = h2_stream_stalled_since_ms(&stream->base);
 
-	return has_bytes ? base->out_ms + (uint64_t)stream->server->listen->write_timeout_ms
-			 : TIMER_NEVER;
+	return since != TIMER_NEVER ? since + (uint64_t)stream->server->listen->write_timeout_ms
+				    : TIMER_NEVER;
 }
 
 /* When to look at it again, if nothing of it was due. */

@@ -242,7 +242,7 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 	if (self->has_out_length)
 		self->out_left -= n;
 	self->out_mark = conn_bytes_sent(session->conn) + bytes_size(output);
-	self->out_ms = loop_now_ms(session->loop);
+	self->out_ms = session->out_ms = loop_now_ms(session->loop);
 	return 0;
 }
 
@@ -264,6 +264,15 @@ void h2_stream_wake(struct h2_stream *self)
 	self->out_ms = loop_now_ms(self->session->loop);
 	(void)nghttp2_session_resume_data(self->session->ng, self->id);
 	h2_session_post(self->session);
+}
+
+uint64_t h2_stream_stalled_since_ms(const struct h2_stream *self)
+{
+	if (self->out == NULL || (pipe_size(self->out) == 0 && bytes_size(&self->staged) == 0))
+		return TIMER_NEVER;
+	return nghttp2_session_get_stream_remote_window_size(self->session->ng, self->id) > 0
+		? MAX(self->out_ms, self->session->out_ms)
+		: self->out_ms;
 }
 
 uint64_t h2_stream_n_sent(const struct h2_stream *self)

@@ -34,6 +34,7 @@ struct h2_session {
 	struct notice pump;   /* sends what nghttp2 has to send */
 	uint32_t window_size; /* of each stream, for what we receive */
 	uint64_t n_queued;    /* received and not taken, of all streams */
+	uint64_t out_ms;      /* the latest DATA frame of any stream */
 };
 
 /* Feeds all of conn_input to nghttp2: 0, or its fatal error. */
@@ -113,6 +114,11 @@ void h2_stream_settle(struct h2_stream *self);
 /* The pipe is about to go: what is in it counts as taken, what still comes is dropped. */
 void h2_stream_leave_in(struct h2_stream *self);
 
+/*
+ * Since when bytes of `out` wait for the peer; TIMER_NEVER: none do. Where its windows are open the
+ * stream waits for its turn only, and the peer is not to blame while others move.
+ */
+uint64_t h2_stream_stalled_since_ms(const struct h2_stream *self);
 /* Bytes of `out` that the socket has taken for certain. */
 uint64_t h2_stream_n_sent(const struct h2_stream *self);
 
