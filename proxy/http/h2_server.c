@@ -316,8 +316,6 @@ static void leave(struct h2_server *self, enum reason reason)
 		if (stream->x.state != EXCHANGE_OVER && !stream->base.is_in_ended)
 			pipe_abort(&stream->x.req_body);
 		end_exchange(stream, reason_of_end(stream, reason));
-		/* It may outlive the server by some graves. */
-		uncount(stream);
 		bury_stream(stream);
 	}
 	nghttp2_session_del(self->session.ng);

@@ -87,7 +87,7 @@ static int charge_frame(struct h2_server *self, const nghttp2_frame_hd *hd)
 		/* Trailers that crossed our reset: nghttp2 drops them without a word. */
 		if (hd->stream_id <= self->last_id && stream_of(self, hd->stream_id) == NULL)
 			return spend(
-				self, H2_COST_UNKNOWN_FRAME, "too many frames of closed streams");
+				self, H2_COST_OTHER_FRAME, "too many frames of closed streams");
 		self->head_started_us = loop_now_us(self->session.loop);
 		h2_server_look_in(self, self->listen->header_timeout_ms);
 		return hd->length == 0 ? spend(self, H2_COST_EMPTY_FRAME, "too many empty frames")

@@ -41,7 +41,7 @@ static void a_mixture_is_paid_from_one_budget(void **state)
 		assert_true(h2_budget_spend(&budget, 5000, H2_COST_EMPTY_FRAME));
 		assert_true(h2_budget_spend(&budget, 5000, H2_COST_PRIORITY));
 		assert_true(h2_budget_spend(&budget, 5000, H2_COST_WINDOW_UPDATE));
-		assert_true(h2_budget_spend(&budget, 5000, H2_COST_UNKNOWN_FRAME));
+		assert_true(h2_budget_spend(&budget, 5000, H2_COST_OTHER_FRAME));
 	}
 	assert_int_equal(budget.left, 0);
 	assert_false(h2_budget_spend(&budget, 5000, H2_COST_PRIORITY));
