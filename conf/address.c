@@ -234,6 +234,12 @@ bool conf_address_to_sockaddr(
 		local->sun_family = AF_UNIX;
 		memcpy(local->sun_path, address->path, strlen(address->path) + 1);
 		*length = sizeof(*local);
+		if (address->path[0] != '@')
+			return true;
+		/* Linux's abstract namespace, which no file of a user names: see unix(7). */
+		local->sun_path[0] = '\0';
+		*length =
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(address->path));
 		return true;
 	case CONF_ADDRESS_NAME:
 		return false;

@@ -214,6 +214,7 @@ struct conf {
 	char *error_log; /* "stderr" or a path */
 	enum log_level log_level;
 	char *user;			 /* run as, once sockets are bound; "" = stay */
+	int workers;			 /* processes; 0 = one per core */
 	int max_connections;		 /* client connections; 0 = from the descriptor limit */
 	int max_connections_per_address; /* 0 = no limit */
 	int64_t drain_ms;		 /* from SIGTERM to the cut */

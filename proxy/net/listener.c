@@ -96,6 +96,12 @@ static void remove_socket_file(int fd)
 	free(file);
 }
 
+void listener_unbind(int fd)
+{
+	remove_socket_file(fd);
+	(void)close(fd);
+}
+
 /* Binding. */
 
 PRINTF_LIKE(3, 4) static bool explain(char *why, size_t why_size, const char *fmt, ...)

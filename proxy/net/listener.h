@@ -33,6 +33,9 @@ struct listener_options {
 MUST_USE int listener_bind(const struct conf_address *address,
 	const struct listener_options *options, char *why, size_t why_size);
 
+/* Closes a bound descriptor that no listener has taken; a unix socket file that we made goes. */
+void listener_unbind(int fd);
+
 /* Takes the bound descriptor. Accepting begins with listener_resume. */
 struct listener *listener_new(struct loop *loop, int fd, listener_on_accept *on_accept, void *arg);
 void listener_pause(struct listener *self);

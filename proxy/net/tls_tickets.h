@@ -37,6 +37,9 @@ const struct tls_ticket_key *tls_ticket_keys_newest(struct tls_ticket_keys *self
 const struct tls_ticket_key *tls_ticket_keys_find(
 	struct tls_ticket_keys *self, const unsigned char name[16], uint64_t now_s);
 
+/* From now on the keys are those of the processes that this one forks, too. Before the first use.
+ */
+void tls_tickets_share(void);
 /* Gives the context the keys of this process. */
 MUST_USE bool tls_tickets_use(SSL_CTX *ctx);
 

@@ -1,9 +1,10 @@
-/* The program: arguments, configuration, and then the worker. */
+/* The program: arguments, configuration, and then the worker or the master of several. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "conf/command_line.h"
 #include "conf/conf.h"
+#include "proxy/run/master.h"
 #include "proxy/run/worker.h"
 
 #ifndef PACKAGE_VERSION
@@ -25,7 +26,7 @@ static int with_conf(const struct command_line *line)
 		return EXIT_FAILURE;
 	switch (line->action) {
 	case COMMAND_LINE_RUN:
-		status = worker_run(conf);
+		status = master_n_workers(conf) > 1 ? master_run(conf) : worker_run(conf, NULL);
 		break;
 	case COMMAND_LINE_TEST:
 		if (worker_check(conf)) {

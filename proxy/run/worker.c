@@ -5,12 +5,15 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "bridge/bridge.h"
+#include "bridge/session_id.h"
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/net/listener.h"
@@ -22,6 +25,7 @@
 #include "proxy/route/gate.h"
 #include "proxy/route/router.h"
 #include "proxy/run/clients.h"
+#include "proxy/run/doors.h"
 #include "proxy/run/logs.h"
 
 /* Descriptors for listeners, logs, the event loop and name servers. */
@@ -31,13 +35,11 @@
 
 struct worker;
 
-/* One bound socket. */
-struct door {
+/* One bound socket of this worker. */
+struct entrance {
 	struct worker *worker;
-	const struct conf_listen *listen;
-	struct tls_context *tls; /* shared by the sockets of one listen section; NULL: plain */
+	const struct door *door;
 	struct listener *listener;
-	int fd; /* until the listener takes it */
 };
 
 struct worker {
@@ -51,8 +53,11 @@ struct worker {
 	struct access_log *access_log;
 	struct clients *clients;
 	struct exchange_service service;
-	struct door *doors;
-	size_t n_doors;
+	struct doors own_doors; /* without a master */
+	struct doors *doors;
+	size_t slot;
+	struct entrance *entrances; /* by door */
+	size_t n_entrances;
 	struct event *signals[4];
 	struct timer drain_timer;
 	struct timer look_timer; /* while draining: whether all have gone */
@@ -92,9 +97,10 @@ static void on_log(void *arg, struct exchange *x)
 
 static void on_accept(void *arg, struct conn *conn)
 {
-	struct door *door = arg;
+	struct entrance *entrance = arg;
+	const struct door *door = entrance->door;
 
-	clients_accept(door->worker->clients, conn, door->listen, door->tls);
+	clients_accept(entrance->worker->clients, conn, door->listen, door->tls);
 }
 
 /* Leaving. */
@@ -129,15 +135,19 @@ static void cut(void *arg)
 	loop_stop(self->loop);
 }
 
+static void close_entrances(struct worker *self)
+{
+	for (size_t i = 0; i < self->n_entrances; i++)
+		listener_close(self->entrances[i].listener);
+	self->n_entrances = 0;
+}
+
 static void drain(struct worker *self)
 {
 	log_info("draining: %zu connections, at most %lld s", clients_count(self->clients),
 		(long long)self->conf->drain_ms / 1000);
 	self->is_draining = true;
-	for (size_t i = 0; i < self->n_doors; i++) {
-		listener_close(self->doors[i].listener);
-		self->doors[i].listener = NULL;
-	}
+	close_entrances(self);
 	for (size_t i = 0; i < self->conf->n_routes; i++)
 		if (self->bridges[i] != NULL)
 			bridge_drain(self->bridges[i]);
@@ -188,55 +198,6 @@ static struct event *watch_signal(struct worker *self, int number, event_callbac
 	return event;
 }
 
-static size_t count_sockets(const struct conf *conf)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < conf->n_listens; i++)
-		n += conf->listens[i].n_addresses;
-	return n;
-}
-
-/* Binds all addresses of one section. A missing IPv6 does not matter for "every address". */
-static bool open_listen(struct worker *self, const struct conf_listen *listen)
-{
-	struct listener_options options = {
-		.backlog = listen->backlog, .unix_mode = listen->unix_mode};
-	struct tls_context *tls = NULL;
-	char why[512];
-
-	if (listen->is_tls && (tls = tls_context_new_server(listen, why, sizeof(why))) == NULL) {
-		log_error("listen \"%s\": %s", listen->name, why);
-		return false;
-	}
-	for (size_t i = 0; i < listen->n_addresses; i++) {
-		struct door *door = &self->doors[self->n_doors];
-		int fd = listener_bind(&listen->addresses[i], &options, why, sizeof(why));
-
-		if (fd < 0 && listen->is_any && i > 0)
-			continue;
-		if (fd < 0) {
-			log_error("listen \"%s\": %s", listen->name, why);
-			tls_context_unref(tls);
-			return false;
-		}
-		*door = (struct door){.worker = self, .listen = listen, .fd = fd};
-		door->tls = tls != NULL ? tls_context_ref(tls) : NULL;
-		self->n_doors++;
-	}
-	tls_context_unref(tls);
-	return true;
-}
-
-static bool open_doors(struct worker *self)
-{
-	self->doors = memory_alloc_zeroed(sizeof(*self->doors) * count_sockets(self->conf));
-	for (size_t i = 0; i < self->conf->n_listens; i++)
-		if (!open_listen(self, &self->conf->listens[i]))
-			return false;
-	return true;
-}
-
 static bool open_backends(struct worker *self)
 {
 	const struct conf *conf = self->conf;
@@ -262,13 +223,16 @@ static bool open_backends(struct worker *self)
 
 static void open_bridges(struct worker *self)
 {
+	char tag[SESSION_ID_TAG_MAX + 1];
+
+	(void)snprintf(tag, sizeof(tag), "w%zu.", self->slot + 1);
 	self->bridges = memory_alloc_zeroed(sizeof(struct bridge *) * self->conf->n_routes);
 	for (size_t i = 0; i < self->conf->n_routes; i++) {
 		const struct conf_route *route = &self->conf->routes[i];
 
 		if (route->dialects != 0)
 			self->bridges[i] = bridge_new(self->loop, route,
-				self->backends[route->backend->index], SLICE("w1."));
+				self->backends[route->backend->index], slice_from_string(tag));
 	}
 }
 
@@ -292,15 +256,19 @@ static size_t descriptor_cap(void)
 		: DESCRIPTOR_RESERVE;
 }
 
-static size_t connection_cap(const struct conf *conf, size_t cap)
+/* What the configuration allows to all workers together, shared out. */
+static size_t connection_cap(const struct worker *self, size_t cap)
 {
+	size_t n_slots = self->doors->n_slots, max = (size_t)self->conf->max_connections;
 	struct rlimit files = {0};
 
-	if (conf->max_connections == 0 || (size_t)conf->max_connections <= cap)
-		return conf->max_connections == 0 ? cap : (size_t)conf->max_connections;
+	if (max == 0)
+		return cap;
+	if ((max + n_slots - 1) / n_slots <= cap)
+		return (max + n_slots - 1) / n_slots;
 	(void)getrlimit(RLIMIT_NOFILE, &files);
-	log_warn("max_connections = %d, but %llu descriptors are enough for %zu only",
-		conf->max_connections, (unsigned long long)files.rlim_cur, cap);
+	log_warn("max_connections = %zu, but %llu descriptors are enough for %zu only", max,
+		(unsigned long long)files.rlim_cur, cap * n_slots);
 	return cap;
 }
 
@@ -345,7 +313,7 @@ static bool drop_privileges(const struct conf *conf)
 static void open_clients(struct worker *self)
 {
 	size_t cap = descriptor_cap();
-	struct clients_limits limits = {.max = connection_cap(self->conf, cap),
+	struct clients_limits limits = {.max = connection_cap(self, cap),
 		.max_per_address = (size_t)self->conf->max_connections_per_address};
 
 	self->service =
@@ -356,25 +324,45 @@ static void open_clients(struct worker *self)
 
 static void start_listening(struct worker *self)
 {
-	for (size_t i = 0; i < self->n_doors; i++) {
-		struct door *door = &self->doors[i];
+	struct doors *doors = self->doors;
 
-		door->listener = listener_new(self->loop, door->fd, on_accept, door);
-		door->fd = -1;
-		listener_resume(door->listener);
-		log_info("listening on %s%s", listener_name(door->listener),
-			door->tls != NULL ? " (TLS)" : "");
+	self->entrances = memory_alloc_zeroed(doors->n * sizeof(*self->entrances));
+	for (size_t i = 0; i < doors->n; i++) {
+		struct entrance *entrance = &self->entrances[i];
+		struct door *door = &doors->items[i];
+
+		*entrance = (struct entrance){.worker = self, .door = door};
+		entrance->listener = listener_new(
+			self->loop, doors_take(&door->fds[self->slot]), on_accept, entrance);
+		listener_resume(entrance->listener);
+		if (doors->n_slots == 1)
+			log_info("listening on %s%s", listener_name(entrance->listener),
+				door->tls != NULL ? " (TLS)" : "");
 	}
+	self->n_entrances = doors->n;
 }
 
-static bool worker_open(struct worker *self, const struct conf *conf)
+/* Those of the master, or our own. */
+static bool open_doors(struct worker *self, const struct worker_place *place)
+{
+	if (place != NULL) {
+		self->doors = place->doors;
+		self->slot = place->slot;
+		return true;
+	}
+	self->doors = &self->own_doors;
+	return doors_open(&self->own_doors, self->conf, 1);
+}
+
+static bool worker_open(
+	struct worker *self, const struct conf *conf, const struct worker_place *place)
 {
 	*self = (struct worker){.conf = conf_ref(conf)};
 	(void)signal(SIGPIPE, SIG_IGN);
 	self->loop = loop_new();
 	timer_init(&self->drain_timer, cut, self);
 	timer_init(&self->look_timer, leave_when_done, self);
-	if (!logs_open(&self->logs, conf) || !open_doors(self))
+	if (!logs_open(&self->logs, conf) || !open_doors(self, place))
 		return false;
 	self->resolver = resolver_new(self->loop);
 	self->router = router_new(conf);
@@ -382,6 +370,10 @@ static bool worker_open(struct worker *self, const struct conf *conf)
 		access_log_new(self->loop, self->logs.access_fd, conf->access_log_format);
 	if (!open_backends(self) || !drop_privileges(conf))
 		return false;
+	/* The end of the master is ours. Asked for here, for a change of user forgets it. */
+	if (place != NULL && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+		log_warn(
+			"worker %zu would outlive its master: %s", self->slot + 1, strerror(errno));
 	open_bridges(self);
 	open_clients(self);
 	/* Before anybody is told that it listens. */
@@ -391,18 +383,6 @@ static bool worker_open(struct worker *self, const struct conf *conf)
 	self->signals[3] = watch_signal(self, SIGHUP, on_reload_signal);
 	start_listening(self);
 	return true;
-}
-
-static void close_doors(struct worker *self)
-{
-	for (size_t i = 0; i < self->n_doors; i++) {
-		if (self->doors[i].listener != NULL)
-			listener_close(self->doors[i].listener);
-		else if (self->doors[i].fd > 0)
-			(void)close(self->doors[i].fd);
-		tls_context_unref(self->doors[i].tls);
-	}
-	free(self->doors);
 }
 
 /* What is closed may close more: some turns until all is quiet. */
@@ -436,7 +416,9 @@ static bool worker_close(struct worker *self)
 			event_free(self->signals[i]);
 	timer_close(self->loop, &self->drain_timer);
 	timer_close(self->loop, &self->look_timer);
-	close_doors(self);
+	close_entrances(self);
+	free(self->entrances);
+	doors_close(&self->own_doors);
 	for (size_t i = 0; self->bridges != NULL && i < conf->n_routes; i++)
 		if (self->bridges[i] != NULL)
 			bridge_close(self->bridges[i]);
@@ -465,9 +447,14 @@ static bool worker_close(struct worker *self)
 	return is_clean;
 }
 
+bool worker_check_user(const struct conf *conf)
+{
+	return conf->user[0] == '\0' || find_user(conf->user) != NULL;
+}
+
 bool worker_check(const struct conf *conf)
 {
-	bool is_right = conf->user[0] == '\0' || find_user(conf->user) != NULL;
+	bool is_right = worker_check_user(conf);
 	struct tls_context *tls;
 	char why[512];
 
@@ -496,10 +483,10 @@ bool worker_check(const struct conf *conf)
 	return is_right;
 }
 
-int worker_run(const struct conf *conf)
+int worker_run(const struct conf *conf, const struct worker_place *place)
 {
 	struct worker worker;
-	bool is_open = worker_open(&worker, conf);
+	bool is_open = worker_open(&worker, conf, place);
 
 	if (is_open) {
 		loop_run(worker.loop);

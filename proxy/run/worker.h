@@ -10,14 +10,27 @@
 #define PROXY_RUN_WORKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "conf/conf.h"
 #include "proxy/base/macros.h"
 
+struct doors;
+
 /* Checks what only the machine can tell (the user, certificates); prints what is wrong to the
  * log. */
 MUST_USE bool worker_check(const struct conf *conf);
-/* Returns when it has left; the exit status. */
-int worker_run(const struct conf *conf);
+/* The first of these alone. */
+MUST_USE bool worker_check_user(const struct conf *conf);
+
+/* Which of several workers it is. */
+struct worker_place {
+	struct doors *doors;
+	size_t slot; /* from 0 */
+};
+
+/* Returns when it has left; the exit status. Without a place it is the only one and binds itself.
+ */
+int worker_run(const struct conf *conf, const struct worker_place *place);
 
 #endif
