@@ -6,8 +6,10 @@ import test from 'node:test';
 
 import { DualBackend } from './lib/dual_backend.mjs';
 import { H2Client } from './lib/h2_client.mjs';
+import { PREFACE, goaway, headers, settings } from './lib/h2_frames.mjs';
 import { LINKS, certificates, joined, linked, serverTls } from './lib/h2_stage.mjs';
 import { Pollux } from './lib/pollux.mjs';
+import { RawBackend } from './lib/raw_backend.mjs';
 import { connect, get } from './lib/stage.mjs';
 import { Tap } from './lib/tap.mjs';
 import { eventually, pass } from './lib/wait.mjs';
@@ -35,6 +37,21 @@ function perConnection(backend) {
 function allOf(backend, n) {
 	return backend.until(() => backend.requests.length >= n && backend.requests, `${n} requests`);
 }
+
+// What a backend has certainly not acted on is sent again, whatever its method, on a connection that is
+// new or has served before.
+const RETRIED = ['GET', 'POST'].flatMap((method) => [
+	{ method, when: 'on a new connection', start() {} },
+	{
+		method,
+		when: 'on a connection in use',
+		async start(backend, client) {
+			const first = client.get('/');
+			(await backend.take()).response.end('ok');
+			await first;
+		},
+	},
+]);
 
 for (const link of H2_LINKS) {
 	test(`many requests, one connection (${link.name})`, async (t) => {
@@ -107,24 +124,56 @@ for (const link of H2_LINKS) {
 
 	// GOAWAY.
 
+	for (const { method, when, start } of RETRIED) {
+		test(`REFUSED_STREAM for a ${method} ${when}: it is sent again (${link.name})`, async (t) => {
+			const { backend, client, pollux } = await joined(t, link, { server: SILENT });
+			await start(backend, client);
+			const exchange = client.start(method, '/again');
+			resetStream((await backend.take()).request.stream, NGHTTP2_REFUSED_STREAM);
+			(await backend.take()).response.end('the second');
+			assert.equal((await exchange.whole()).text, 'the second');
+			assert.equal((await pollux.accessed({ target: '/again' })).reason, undefined);
+		});
+	}
+
 	for (const method of ['GET', 'POST']) {
 		test(`GOAWAY with a last stream below a ${method}: it is sent again (${link.name})`, async (t) => {
 			const { backend, client, pollux } = await joined(t, link, { server: SILENT });
-			// Node takes no last stream of 0: there is one before.
-			const before = client.get('/before');
-			(await backend.take()).response.end();
-			await before;
+			const before = client.start('GET', '/before');
+			const { session, response: late } = await backend.take();
 			const exchange = client.start(method, '/again');
-			const { session, request: { stream } } = await backend.take();
+			const { request: { stream } } = await backend.take();
 			session.goaway(NGHTTP2_NO_ERROR, stream.id - 2);
 			const again = await backend.take();
 			assert.notEqual(again.session, session);
 			again.response.end('the second');
 			assert.equal((await exchange.whole()).text, 'the second');
 			assert.equal((await pollux.accessed({ target: '/again' })).reason, undefined);
-			assert.equal(backend.requests.length, 3);
+			late.end('as it was');
+			assert.equal((await before.whole()).text, 'as it was');
 		});
 	}
+
+	test(`a server that refuses streams, or goes away in order, has not failed (${link.name})`, async (t) => {
+		const { backend, client, pollux } = await joined(t, link, {
+			backend: { max_fails: 1, fail_timeout: '1m' },
+			server: {
+				answer({ stream }, response) {
+					const n = backend.requests.length;
+					if (n % 4 === 1) {
+						resetStream(stream, NGHTTP2_REFUSED_STREAM);
+					} else {
+						response.end('ok');
+						if (n % 4 === 0)
+							stream.session.goaway();
+					}
+				},
+			},
+		});
+		for (let n = 0; n < 9; n++)
+			assert.equal((await client.get('/')).text, 'ok');
+		assert.ok(!pollux.log.has(/is down/), pollux.log.text());
+	});
 
 	test(`GOAWAY above what is under way: that is finished, what is new goes elsewhere (${link.name})`, async (t) => {
 		const { backend, client } = await joined(t, link, { server: SILENT });
@@ -161,17 +210,6 @@ for (const link of H2_LINKS) {
 	});
 
 	// RST_STREAM.
-
-	for (const method of ['GET', 'POST']) {
-		test(`REFUSED_STREAM: a ${method} is sent again (${link.name})`, async (t) => {
-			const { backend, client, pollux } = await joined(t, link, { server: SILENT });
-			const exchange = client.start(method, '/again');
-			resetStream((await backend.take()).request.stream, NGHTTP2_REFUSED_STREAM);
-			(await backend.take()).response.end('the second');
-			assert.equal((await exchange.whole()).text, 'the second');
-			assert.equal((await pollux.accessed({ target: '/again' })).reason, undefined);
-		});
-	}
 
 	test(`REFUSED_STREAM for ever: a few tries, then 502 (${link.name})`, async (t) => {
 		const { backend, client } = await joined(t, link, {
@@ -373,6 +411,33 @@ for (const link of H2_LINKS) {
 		request.on('end', () => response.end('all')).resume();
 		assert.equal((await stalled.whole()).text, 'all');
 		assert.equal(size, body.length);
+	});
+}
+
+// Before any request was taken, as from a server that is about to leave.
+for (const method of ['GET', 'POST']) {
+	test(`GOAWAY with no last stream for a ${method} on a new connection: it is sent again`, async (t) => {
+		const backend = await RawBackend.start(t);
+		const pollux = await Pollux.start(t, {
+			backend: { servers: [backend], protocol: 'h2' },
+			listen: { h2c: true },
+		});
+		const client = await H2Client.connect(t, pollux.where());
+		const exchange = client.start(method, '/again');
+		// What a connection begins with, and the request's HEADERS on stream 1.
+		const begun = async () => {
+			const conn = await backend.accept();
+			await conn.readUntil(PREFACE);
+			conn.send(settings());
+			await conn.readUntil(Buffer.from([0, 0, 0, 1]));
+			return conn;
+		};
+		(await begun()).send(goaway(0));
+		const second = await begun();
+		second.send(headers(1, [[':status', '200'], ['x-try', '2']], { endStream: true }));
+		const { status, headers: fields } = await exchange.whole();
+		assert.deepEqual([status, fields['x-try']], [200, '2']);
+		assert.equal((await pollux.accessed({ target: '/again' })).reason, undefined);
 	});
 }
 
