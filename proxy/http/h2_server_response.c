@@ -130,6 +130,11 @@ void h2_server_become_tunnel(struct h2_server_stream *stream)
 
 	if (stream->x.state != EXCHANGE_RESPONDING)
 		return;
+	/* Trailers are coming in, into the arena that goes now: an error in a tunnel. */
+	if (stream->section != NULL)
+		(void)nghttp2_submit_rst_stream(self->session.ng, NGHTTP2_FLAG_NONE,
+			stream->base.id, NGHTTP2_PROTOCOL_ERROR);
+	stream->section = NULL;
 	exchange_become_tunnel(&stream->x);
 	stream->base.is_tunnel = true;
 	if (self->is_draining)
