@@ -310,6 +310,9 @@ static void put_tunnel(struct h2_stream *self, const uint8_t *p, size_t n)
 	bytes_append(&data, p, n);
 	(void)ws_tunnel_to_backend(self->ws, &data, self->in);
 	bytes_clear(&data);
+	/* The client has answered our close: that was the last of it. */
+	if (ws_tunnel_has_left(self->ws))
+		h2_stream_wake(self);
 }
 
 void h2_stream_put(struct h2_stream *self, const uint8_t *p, size_t n)
