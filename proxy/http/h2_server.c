@@ -517,6 +517,9 @@ static nghttp2_session *new_ng(struct h2_server *self)
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		if (type != NGHTTP2_PRIORITY_UPDATE)
+			nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
 	/* Ours are lower, and say why. */
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
 	nghttp2_option_set_max_continuations(option, 64);

@@ -256,6 +256,18 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	return 0;
 }
 
+/* Frames of types that are not known are asked for, so that they can be charged; nothing comes of
+ * them. */
+static int on_unknown_frame(
+	nghttp2_session *ng, void **payload, const nghttp2_frame_hd *hd, void *arg)
+{
+	(void)ng;
+	(void)payload;
+	(void)hd;
+	(void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
+
 static int on_data(
 	nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *arg)
 {
@@ -405,6 +417,7 @@ nghttp2_session_callbacks *h2_server_callbacks(void)
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+	nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
 	h2_stream_set_callbacks(callbacks);
 	return callbacks;
 }
