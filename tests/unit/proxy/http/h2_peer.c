@@ -20,10 +20,12 @@ struct h2_peer_stream *h2_peer_stream(struct h2_peer *self, int32_t id)
 {
 	struct h2_peer_stream *stream;
 
-	for (size_t i = 0; i < self->n_streams; i++)
-		if (self->streams[i]->id == id)
-			return self->streams[i];
-	assert_true(self->n_streams < ARRAY_LEN(self->streams));
+	/* The latest is the likeliest. */
+	for (size_t i = self->n_streams; i > 0; i--)
+		if (self->streams[i - 1]->id == id)
+			return self->streams[i - 1];
+	self->streams = memory_realloc(
+		self->streams, (self->n_streams + 1) * sizeof(struct h2_peer_stream *));
 	stream = memory_alloc_zeroed(sizeof(*stream));
 	stream->id = id;
 	stream->peer = self;
@@ -345,6 +347,7 @@ void h2_peer_free(struct h2_peer *self)
 		bytes_clear(&self->streams[i]->out);
 		free(self->streams[i]);
 	}
+	free(self->streams);
 	nghttp2_session_del(self->ng);
 	nghttp2_hd_inflate_del(self->inflater);
 	bytes_clear(&self->input);

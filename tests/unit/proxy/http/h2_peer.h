@@ -55,7 +55,7 @@ struct h2_peer {
 	bool is_server;
 	bool is_silent;
 	bool is_deaf; /* nghttp2 hears nothing: streams are open of which it does not know */
-	struct h2_peer_stream *streams[300];
+	struct h2_peer_stream **streams;
 	size_t n_streams;
 	struct bytes input; /* of which no whole frame has come */
 	struct bytes block; /* of a header section under way */

@@ -39,7 +39,7 @@ struct world {
 	struct conf_listen listen;
 	struct exchange_service service;
 	struct server_codec *server; /* NULL: closed */
-	struct seen seen[300];
+	struct seen seen[1200];
 	size_t n_seen;
 	bool is_reading; /* exchanges to come are read */
 	uint64_t max_body_size;
