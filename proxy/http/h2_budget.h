@@ -21,8 +21,7 @@ enum h2_cost {
 	H2_COST_PING = 2,
 	H2_COST_PRIORITY = 1,
 	H2_COST_WINDOW_UPDATE = 1,
-	H2_COST_OTHER_FRAME =
-		1, /* GOAWAY and the like; types that nghttp2 does not know cost nothing */
+	H2_COST_OTHER_FRAME = 1,
 };
 
 #define H2_BUDGET_SIZE 10000

@@ -499,20 +499,13 @@ static void server_evict(struct server_codec *base)
 
 /* Beginning. */
 
-static nghttp2_session *new_ng(struct h2_server *self)
+/* The same for all connections. */
+static const nghttp2_option *options(void)
 {
-	const struct conf_listen *listen = self->listen;
-	nghttp2_session *ng;
-	nghttp2_option *option;
-	nghttp2_settings_entry settings[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)listen->http2_max_streams},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)listen->http2_window},
-		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)listen->max_header_size},
-		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
-		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
-	};
-	size_t n = ARRAY_LEN(settings) - (listen->http2_websocket ? 0 : 1);
+	static nghttp2_option *option;
 
+	if (option != NULL)
+		return option;
 	ASSERT(nghttp2_option_new(&option) == 0);
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
@@ -523,9 +516,24 @@ static nghttp2_session *new_ng(struct h2_server *self)
 	/* Ours are lower, and say why. */
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
 	nghttp2_option_set_max_continuations(option, 64);
+	return option;
+}
+
+static nghttp2_session *new_ng(struct h2_server *self)
+{
+	const struct conf_listen *listen = self->listen;
+	nghttp2_session *ng;
+	nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)listen->http2_max_streams},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)listen->http2_window},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)listen->max_header_size},
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+	};
+	size_t n = ARRAY_LEN(settings) - (listen->http2_websocket ? 0 : 1);
+
 	ASSERT(nghttp2_session_server_new3(
-		       &ng, h2_server_callbacks(), &self->session, option, h2_memory()) == 0);
-	nghttp2_option_del(option);
+		       &ng, h2_server_callbacks(), &self->session, options(), h2_memory()) == 0);
 	ASSERT(nghttp2_submit_settings(ng, NGHTTP2_FLAG_NONE, settings, n) == 0);
 	ASSERT(nghttp2_session_set_local_window_size(
 		       ng, NGHTTP2_FLAG_NONE, 0, (int32_t)listen->http2_queue) == 0);

@@ -110,11 +110,11 @@ static const struct {
 	{"window update", window_update, H2_COST_WINDOW_UPDATE, "too many WINDOW_UPDATE frames"},
 	{"empty data", empty_data, H2_COST_EMPTY_FRAME, "too many empty frames"},
 	{"padding", padded_data, H2_COST_EMPTY_FRAME, "too many empty frames"},
-	{"unknown", unknown, H2_COST_UNKNOWN_FRAME, "too many frames of unknown types"},
+	{"unknown", unknown, H2_COST_OTHER_FRAME, "too many frames"},
 	{"reset", reset, H2_COST_RESET, "too many resets"},
 	{"malformed", malformed, H2_COST_RESET, "too many resets"},
 	{"too wide a window", too_wide, H2_COST_RESET + H2_COST_WINDOW_UPDATE, "too many"},
-	{"late trailers", late_trailers, H2_COST_UNKNOWN_FRAME,
+	{"late trailers", late_trailers, H2_COST_OTHER_FRAME,
 		"too many frames of closed streams"},
 };
 
