@@ -22,6 +22,11 @@ struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
 	return self;
 }
 
+void bridge_share(struct bridge *self, const struct session_counts *counts)
+{
+	session_table_share(&self->table, counts);
+}
+
 void bridge_set_max_conns(struct bridge *self, size_t n)
 {
 	self->max_conns = n;
@@ -37,6 +42,13 @@ bool bridge_start(struct bridge *self, struct exchange *x)
 	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
 		return plain_dialect.start(self, x);
 	return false;
+}
+
+int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots)
+{
+	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
+		return plain_dialect.owner(self, x, n_slots);
+	return -1;
 }
 
 static void forget_sessions(struct bridge *self)

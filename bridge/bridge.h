@@ -41,6 +41,9 @@ struct bridge {
 struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
 	struct backend *backend, struct slice tag);
 
+/* Of several workers: what is counted together. */
+void bridge_share(struct bridge *self, const struct session_counts *counts);
+
 /* While there are this many conns in the process, no new session is opened (503). */
 void bridge_set_max_conns(struct bridge *self, size_t n);
 /* Whether a new session may be opened, as far as conns go. */
@@ -51,6 +54,12 @@ bool bridge_has_conns(const struct bridge *self);
  * ordinary HTTP or a WebSocket handshake that may pass, untouched, to be forwarded.
  */
 bool bridge_start(struct bridge *self, struct exchange *x);
+
+/*
+ * Which of n workers, by slot, has the session that a request of the route is about; -1: each may
+ * answer it.
+ */
+int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots);
 
 /*
  * Pollux is leaving: polls are answered with what they have, streams end, backends get 1001, new

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <openssl/rand.h>
+#include <stdio.h>
 
 #define N_RANDOM_BYTES 16
 
@@ -27,6 +28,22 @@ static void encode(char *out, const uint8_t bits[N_RANDOM_BYTES])
 			*out++ = alphabet[(window >> (n_bits - 6)) & 63];
 	}
 	*out = alphabet[(window << (6 - n_bits)) & 63];
+}
+
+int session_id_slot(struct slice id)
+{
+	size_t dot = slice_find(id, '.');
+	uint64_t n;
+
+	if (dot < 2 || dot == id.n || id.p[0] != 'w' || id.p[1] == '0' ||
+		!slice_to_u64(slice_of(id.p + 1, dot - 1), &n) || n > INT16_MAX)
+		return -1;
+	return (int)n - 1;
+}
+
+void session_id_write_tag(char out[SESSION_ID_TAG_MAX + 1], size_t slot)
+{
+	(void)snprintf(out, SESSION_ID_TAG_MAX + 1, "w%zu.", slot + 1);
 }
 
 size_t session_id_make(char out[SESSION_ID_MAX + 1], struct slice tag)

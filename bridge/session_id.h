@@ -25,6 +25,11 @@
  */
 size_t session_id_make(char out[SESSION_ID_MAX + 1], struct slice tag);
 
+/* "w3." begins the ids of the worker in slot 2. -1: no such tag. */
+int session_id_slot(struct slice id);
+/* Writes the tag of a slot and a NUL. */
+void session_id_write_tag(char out[SESSION_ID_TAG_MAX + 1], size_t slot);
+
 /* One or more of A-Z a-z 0-9 _ . - */
 bool session_id_has_form(struct slice id);
 

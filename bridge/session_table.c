@@ -33,12 +33,37 @@ static struct session_address *find_address(
 	return address;
 }
 
+void session_table_share(struct session_table *self, const struct session_counts *counts)
+{
+	self->counts = *counts;
+	/* What a worker that died had is gone with it. */
+	counts->items[counts->own] = 0;
+}
+
+static void count(struct session_table *self, int change)
+{
+	self->n_slots += change;
+	if (self->counts.items != NULL)
+		self->counts.items[self->counts.own] = self->n_slots;
+}
+
+static int count_of_all(const struct session_table *self)
+{
+	int n = 0;
+
+	if (self->counts.items == NULL)
+		return self->n_slots;
+	for (size_t i = 0; i < self->counts.n; i++)
+		n += self->counts.items[i];
+	return n;
+}
+
 bool session_table_has_room(const struct session_table *self, struct slice address)
 {
 	const struct session_address *of_address = find_address(self, address.p, address.n);
 	int max = self->route->max_sessions_per_address;
 
-	if (self->n_slots >= self->route->max_sessions)
+	if (count_of_all(self) >= self->route->max_sessions)
 		return false;
 	return max == 0 || of_address == NULL || of_address->n_sessions < max;
 }
@@ -54,7 +79,7 @@ static void take_slot(struct session_table *self, struct session *session)
 		HASH_ADD_KEYPTR(hh, self->addresses, address->text, n, address);
 	}
 	address->n_sessions++;
-	self->n_slots++;
+	count(self, 1);
 	session->has_slot = true;
 }
 
@@ -69,7 +94,7 @@ static void free_slot(struct session_table *self, struct session *session)
 		HASH_DEL(self->addresses, address);
 		free(address);
 	}
-	self->n_slots--;
+	count(self, -1);
 	session->has_slot = false;
 }
 

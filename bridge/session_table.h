@@ -42,6 +42,13 @@ struct session_address {
 
 TAILQ_HEAD(session_list, session);
 
+/* How many sessions each worker has open on a route, in memory that they share. */
+struct session_counts {
+	_Atomic int *items; /* by slot; NULL: there is one worker */
+	size_t n;
+	size_t own;
+};
+
 struct session_table {
 	struct loop *loop;
 	const struct conf_route *route;
@@ -51,6 +58,7 @@ struct session_table {
 	struct session_list closed; /* the oldest first */
 	int n_closed;
 	int n_slots; /* sessions that count against max_sessions */
+	struct session_counts counts;
 	size_t n_sessions;
 	struct ledger ledger; /* of the forgotten */
 	char tag[SESSION_ID_TAG_MAX + 1];
@@ -60,6 +68,9 @@ void session_table_init(struct session_table *self, struct loop *loop,
 	const struct conf_route *route, struct slice tag);
 /* All sessions must have been forgotten. */
 void session_table_clear(struct session_table *self);
+
+/* Max_sessions is from now on that of all workers together. */
+void session_table_share(struct session_table *self, const struct session_counts *counts);
 
 bool session_table_has_room(const struct session_table *self, struct slice address);
 /* A new session in SESSION_OPENING. */

@@ -4,6 +4,7 @@
 #include "bridge/client/plain_attach.h"
 #include "bridge/client/plain_open.h"
 #include "bridge/client/plain_send.h"
+#include "bridge/session_id.h"
 #include "proxy/route/hop_client.h"
 
 /* Pollux-Ack. False: out of range, and answered. */
@@ -201,4 +202,25 @@ static bool plain_start(struct bridge *bridge, struct exchange *x)
 	return true;
 }
 
-const struct dialect plain_dialect = {.name = "plain", .start = plain_start};
+/* An opening that may be repeated has to meet its repeats. */
+static int owner_of_opening(
+	const struct plain_request *request, const struct fields *fields, size_t n_slots)
+{
+	const struct field *key = fields_find(fields, FIELD_IDEMPOTENCY_KEY);
+
+	if (request->last_event_id.state == PLAIN_GIVEN)
+		return session_id_slot(request->last_event_id.id);
+	return key != NULL ? dialect_owner_of_key(key->value, n_slots) : -1;
+}
+
+static int plain_owner(struct bridge *bridge, struct exchange *x, size_t n_slots)
+{
+	struct plain_request *request = arena_alloc(&x->arena, sizeof(*request));
+
+	plain_request_parse(request, x->req, (uint64_t)bridge->route->poll_wait_ms, &x->arena);
+	if (request->action == PLAIN_OPEN)
+		return owner_of_opening(request, &x->req->fields, n_slots);
+	return request->id.n > 0 ? session_id_slot(request->id) : -1;
+}
+
+const struct dialect plain_dialect = {.name = "plain", .start = plain_start, .owner = plain_owner};

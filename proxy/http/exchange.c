@@ -83,6 +83,8 @@ void exchange_close(struct exchange *x)
 {
 	ASSERT(x->state == EXCHANGE_OVER);
 	arena_clear(&x->arena);
+	free(x->client);
+	x->client = NULL;
 	free(x->log_facts);
 	x->log_facts = NULL;
 	x->conn = NULL;
@@ -118,6 +120,8 @@ void exchange_become_tunnel(struct exchange *x)
 	facts->referer = keep(&to, referer);
 	x->client_address = keep(&to, x->client_address);
 	x->log_facts = facts;
+	if (x->client != NULL)
+		x->client->tls_server_name = SLICE("");
 	x->req = NULL;
 	x->res = NULL;
 	x->req_trailers = x->res_trailers = NULL;
@@ -270,6 +274,27 @@ unsigned exchange_version(const struct exchange *x)
 	if (x->req == NULL)
 		return x->log_facts->version;
 	return x->req->is_http2 ? 20 : 10 + MIN(x->req->version_minor, 1u);
+}
+
+const struct sockaddr *exchange_peer(const struct exchange *x)
+{
+	return x->client != NULL ? (const struct sockaddr *)&x->client->address
+				 : conn_peer(x->conn);
+}
+
+bool exchange_is_tls(const struct exchange *x)
+{
+	return x->client != NULL ? x->client->tls_version != NULL : conn_is_tls(x->conn);
+}
+
+struct slice exchange_tls_server_name(const struct exchange *x)
+{
+	return x->client != NULL ? x->client->tls_server_name : conn_tls_server_name(x->conn);
+}
+
+const char *exchange_tls_version(const struct exchange *x)
+{
+	return x->client != NULL ? x->client->tls_version : conn_tls_version(x->conn);
 }
 
 size_t exchange_n_live(void)

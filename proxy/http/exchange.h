@@ -79,6 +79,13 @@ struct exchange_times {
 /* What the access log needs after the arena is gone. */
 struct exchange_log_facts; /* exchange.c */
 
+/* Who the client is, where another worker has the connection. */
+struct exchange_client {
+	struct sockaddr_storage address;
+	const char *tls_version;      /* static; NULL: plain */
+	struct slice tls_server_name; /* in the arena */
+};
+
 struct exchange {
 	struct loop *loop;
 	const struct exchange_codec *codec;
@@ -89,6 +96,7 @@ struct exchange {
 
 	struct conn *conn; /* the client's, shared with other exchanges of it; borrowed, valid until
 			      on_log has returned */
+	struct exchange_client *client; /* NULL: the conn's peer; freed with the exchange */
 	const struct conf_listen *listen;
 	const struct conf_route *route; /* set by the router; NULL until then */
 	const char *server_name; /* backend server used, for the log; NULL: none; a static or conf
@@ -118,6 +126,7 @@ struct exchange {
 	bool was_continued; /* 100 has been sent */
 	bool must_close;    /* the codec closes the connection after this exchange */
 	bool is_upgrade;    /* became a tunnel */
+	bool is_relayed;    /* answered by another worker, which has it in its log */
 	struct exchange_log_facts *log_facts;
 
 	struct grave grave;
@@ -175,6 +184,12 @@ struct slice exchange_authority(const struct exchange *x);
 struct slice exchange_user_agent(const struct exchange *x);
 struct slice exchange_referer(const struct exchange *x);
 unsigned exchange_version(const struct exchange *x); /* 10, 11, 20 */
+
+/* The client's end of the connection, whichever worker has that. */
+const struct sockaddr *exchange_peer(const struct exchange *x);
+bool exchange_is_tls(const struct exchange *x);
+struct slice exchange_tls_server_name(const struct exchange *x);
+const char *exchange_tls_version(const struct exchange *x);
 
 /* Live exchanges, for leak checks and the drain. */
 size_t exchange_n_live(void);

@@ -136,7 +136,7 @@ static void gather(struct access_log_facts *facts, const struct exchange *x, cha
 		.user_agent = exchange_user_agent(x),
 		.session = x->session_label,
 		.server = x->server_name,
-		.tls_version = client.is_tls ? conn_tls_version(x->conn) : NULL,
+		.tls_version = client.is_tls ? exchange_tls_version(x) : NULL,
 		.times = x->times,
 		.n_request_body = x->n_request_body,
 		.n_response_body = x->n_response_body,

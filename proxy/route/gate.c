@@ -32,9 +32,9 @@ static bool is_misdirected(const struct exchange *x)
 {
 	struct slice name;
 
-	if (x->listen->client_verify == CONF_CLIENT_VERIFY_OFF || !conn_is_tls(x->conn))
+	if (x->listen->client_verify == CONF_CLIENT_VERIFY_OFF || !exchange_is_tls(x))
 		return false;
-	name = conn_tls_server_name(x->conn);
+	name = exchange_tls_server_name(x);
 	return name.n > 0 && !gate_is_host(x->req->authority, name);
 }
 

@@ -13,9 +13,9 @@ void hop_client_init(struct hop_client *self, const struct exchange *x)
 	const struct conf_listen *listen = x->listen;
 
 	self->conf = listen->conf;
-	self->peer = conn_peer(x->conn);
+	self->peer = exchange_peer(x);
 	self->port = listen->n_addresses > 0 ? listen->addresses[0].port : 0;
-	self->is_tls = conn_is_tls(x->conn);
+	self->is_tls = exchange_is_tls(x);
 	self->is_trusted =
 		self->conf->n_trusted_proxies > 0 && conf_is_trusted_proxy(self->conf, self->peer);
 }

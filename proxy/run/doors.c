@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -144,6 +145,21 @@ static bool open_peers(struct doors *self)
 	return true;
 }
 
+static bool share_counts(struct doors *self, const struct conf *conf)
+{
+	void *p;
+
+	self->n_session_counts = conf->n_routes * self->n_slots;
+	p = mmap(NULL, self->n_session_counts * sizeof(int), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED) {
+		log_error("no memory between workers: %s", strerror(errno));
+		return false;
+	}
+	self->session_counts = p;
+	return true;
+}
+
 bool doors_open(struct doors *self, const struct conf *conf, size_t n_slots)
 {
 	*self = (struct doors){.n_slots = n_slots};
@@ -153,7 +169,7 @@ bool doors_open(struct doors *self, const struct conf *conf, size_t n_slots)
 	for (size_t i = 0; i < conf->n_listens; i++)
 		if (!open_listen(self, &conf->listens[i]))
 			return false;
-	return n_slots == 1 || open_peers(self);
+	return n_slots == 1 || (open_peers(self) && share_counts(self, conf));
 }
 
 void doors_close(struct doors *self)
@@ -170,6 +186,8 @@ void doors_close(struct doors *self)
 	}
 	free(self->peer_addresses);
 	free(self->peer_fds);
+	if (self->session_counts != NULL)
+		(void)munmap((void *)self->session_counts, self->n_session_counts * sizeof(int));
 	*self = (struct doors){0};
 }
 

@@ -23,6 +23,7 @@ struct door {
 	int *fds;		 /* by slot */
 };
 
+/* What a master makes for its workers. */
 struct doors {
 	struct door *items;
 	size_t n;
@@ -30,6 +31,8 @@ struct doors {
 	/* Between workers: each has a unix socket in the abstract namespace; none with one slot. */
 	struct conf_address *peer_addresses; /* by slot */
 	int *peer_fds;
+	_Atomic int *session_counts; /* of each route by slot, shared by all processes */
+	size_t n_session_counts;
 };
 
 /* False after saying why in the log; doors_close must be called either way. */

@@ -23,10 +23,13 @@
 #include "proxy/route/backend.h"
 #include "proxy/route/forward.h"
 #include "proxy/route/gate.h"
+#include "proxy/route/relay.h"
+#include "proxy/route/relay_hop.h"
 #include "proxy/route/router.h"
 #include "proxy/run/clients.h"
 #include "proxy/run/doors.h"
 #include "proxy/run/logs.h"
+#include "proxy/run/peers.h"
 
 /* Descriptors for listeners, logs, the event loop and name servers. */
 #define DESCRIPTOR_RESERVE 64
@@ -53,6 +56,8 @@ struct worker {
 	struct access_log *access_log;
 	struct clients *clients;
 	struct exchange_service service;
+	struct exchange_service peer_service;
+	struct peers *peers;	/* NULL: the only worker */
 	struct doors own_doors; /* without a master */
 	struct doors *doors;
 	size_t slot;
@@ -66,9 +71,24 @@ struct worker {
 
 /* Requests. */
 
-static void on_request(void *arg, struct exchange *x)
+/* False: it is ours. */
+static bool relay(struct worker *self, struct exchange *x, const struct conf_route *route)
 {
-	struct worker *self = arg;
+	size_t n_slots = self->doors->n_slots;
+	int owner;
+
+	/* One hop is enough for whatever is right. */
+	if (self->peers == NULL || x->client != NULL)
+		return false;
+	owner = bridge_owner(self->bridges[route->index], x, n_slots);
+	if (owner < 0 || (size_t)owner >= n_slots || (size_t)owner == self->slot)
+		return false;
+	relay_start(x, peers_backend(self->peers, (size_t)owner));
+	return true;
+}
+
+static void serve(struct worker *self, struct exchange *x)
+{
 	const struct conf_route *route = router_find(self->router, x->req->authority, x->req->path);
 
 	if (route == NULL) {
@@ -83,16 +103,34 @@ static void on_request(void *arg, struct exchange *x)
 		return;
 	}
 	if (self->bridges[route->index] != NULL &&
-		(gate_refuses_host(x) || bridge_start(self->bridges[route->index], x)))
+		(relay(self, x, route) || gate_refuses_host(x) ||
+			bridge_start(self->bridges[route->index], x)))
 		return;
 	forward_start(x, self->backends[route->backend->index]);
+}
+
+static void on_request(void *arg, struct exchange *x)
+{
+	relay_hop_strip(x);
+	serve(arg, x);
+}
+
+static void on_peer_request(void *arg, struct exchange *x)
+{
+	struct worker *self = arg;
+
+	if (relay_hop_read(x, self->conf))
+		serve(self, x);
+	else
+		exchange_answer_reason(x, REASON_BAD_REQUEST);
 }
 
 static void on_log(void *arg, struct exchange *x)
 {
 	struct worker *self = arg;
 
-	access_log_write(self->access_log, x);
+	if (!x->is_relayed)
+		access_log_write(self->access_log, x);
 }
 
 static void on_accept(void *arg, struct conn *conn)
@@ -113,13 +151,19 @@ static bool are_bridges_idle(const struct worker *self)
 	return true;
 }
 
+static bool has_peer_work(const struct worker *self)
+{
+	return self->peers != NULL && peers_n_connections(self->peers) > 0;
+}
+
 static void leave_when_done(void *arg)
 {
 	struct worker *self = arg;
 
 	if (!self->is_draining)
 		return;
-	if (clients_count(self->clients) == 0 && conn_n_lingering() == 0 && are_bridges_idle(self))
+	if (clients_count(self->clients) == 0 && conn_n_lingering() == 0 &&
+		are_bridges_idle(self) && !has_peer_work(self))
 		loop_stop(self->loop);
 	else
 		timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
@@ -152,6 +196,8 @@ static void drain(struct worker *self)
 		if (self->bridges[i] != NULL)
 			bridge_drain(self->bridges[i]);
 	clients_drain(self->clients);
+	if (self->peers != NULL)
+		peers_drain(self->peers);
 	timer_set_in(self->loop, &self->drain_timer, (uint64_t)self->conf->drain_ms);
 	timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
 }
@@ -224,15 +270,25 @@ static bool open_backends(struct worker *self)
 static void open_bridges(struct worker *self)
 {
 	char tag[SESSION_ID_TAG_MAX + 1];
+	struct session_counts counts;
 
-	(void)snprintf(tag, sizeof(tag), "w%zu.", self->slot + 1);
+	session_id_write_tag(tag, self->slot);
 	self->bridges = memory_alloc_zeroed(sizeof(struct bridge *) * self->conf->n_routes);
 	for (size_t i = 0; i < self->conf->n_routes; i++) {
 		const struct conf_route *route = &self->conf->routes[i];
 
-		if (route->dialects != 0)
-			self->bridges[i] = bridge_new(self->loop, route,
-				self->backends[route->backend->index], slice_from_string(tag));
+		if (route->dialects == 0)
+			continue;
+		self->bridges[i] = bridge_new(self->loop, route,
+			self->backends[route->backend->index], slice_from_string(tag));
+		if (self->doors->n_slots == 1)
+			continue;
+		counts = (struct session_counts){
+			.items = self->doors->session_counts + i * self->doors->n_slots,
+			.n = self->doors->n_slots,
+			.own = self->slot,
+		};
+		bridge_share(self->bridges[i], &counts);
 	}
 }
 
@@ -319,6 +375,11 @@ static void open_clients(struct worker *self)
 	self->service =
 		(struct exchange_service){.on_request = on_request, .on_log = on_log, .arg = self};
 	self->clients = clients_new(self->loop, &limits, &self->service);
+	self->peer_service = (struct exchange_service){
+		.on_request = on_peer_request, .on_log = on_log, .arg = self};
+	if (self->doors->n_slots > 1)
+		self->peers = peers_new(self->loop, self->conf, self->doors, self->slot,
+			self->resolver, &self->peer_service);
 	limit_bridges(self, cap);
 }
 
@@ -425,8 +486,12 @@ static bool worker_close(struct worker *self)
 	for (size_t i = 0; self->backends != NULL && i < conf->n_backends; i++)
 		if (self->backends[i] != NULL)
 			backend_close(self->backends[i]);
+	if (self->peers != NULL)
+		peers_close(self->peers);
 	conn_close_lingering(self->loop);
 	bury_the_rest(self);
+	if (self->peers != NULL)
+		peers_free(self->peers);
 	if (self->clients != NULL)
 		clients_free(self->clients);
 	if (self->access_log != NULL)

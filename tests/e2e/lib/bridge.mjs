@@ -104,7 +104,9 @@ export function requestText(method, target, { fields = {}, body, host = 'a' } = 
 // All that a response says, its date apart: to be compared as a whole.
 export function factsOf(response) {
 	const fields = {};
-	for (const [name, value] of response.fields) {
+	for (const [spelled, value] of response.fields) {
+		// Between two workers they travel in lower case.
+		const name = spelled.replace(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase());
 		if (name !== 'Date')
 			fields[name] = name in fields ? [fields[name], value].flat() : value;
 	}

@@ -91,6 +91,7 @@ export class Pollux {
 				access_log: 'stdout',
 				access_log_format: 'json',
 				drain: '1s',
+				workers: process.env.POLLUX_WORKERS,
 				...options.program,
 			},
 			listens: listens.map(({ address, options }) => ({ address, ...options })),

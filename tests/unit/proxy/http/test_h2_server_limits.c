@@ -114,8 +114,7 @@ static const struct {
 	{"reset", reset, H2_COST_RESET, "too many resets"},
 	{"malformed", malformed, H2_COST_RESET, "too many resets"},
 	{"too wide a window", too_wide, H2_COST_RESET + H2_COST_WINDOW_UPDATE, "too many"},
-	{"late trailers", late_trailers, H2_COST_OTHER_FRAME,
-		"too many frames of closed streams"},
+	{"late trailers", late_trailers, H2_COST_OTHER_FRAME, "too many frames of closed streams"},
 };
 
 static void flood(struct world *world, size_t row)

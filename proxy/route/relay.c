@@ -1,0 +1,98 @@
+#include "proxy/route/relay.h"
+
+#include <stdlib.h>
+
+#include "proxy/base/memory.h"
+#include "proxy/route/relay_hop.h"
+
+/* A worker that takes nothing for so long stands still. */
+#define STALL_MS 30000
+
+struct relay {
+	struct exchange *x;
+	struct fetch fetch;
+	struct grave grave;
+};
+
+static void on_interim(void *arg, struct response_head *head)
+{
+	struct relay *self = arg;
+
+	exchange_respond_interim(self->x, head);
+}
+
+static void on_head(void *arg, struct response_head *head)
+{
+	struct relay *self = arg;
+
+	self->x->is_relayed = true;
+	exchange_respond(self->x, head);
+}
+
+static void on_fetch_end(void *arg)
+{
+	(void)arg;
+}
+
+static void on_failed(void *arg, enum reason reason, const char *why)
+{
+	struct relay *self = arg;
+
+	(void)why;
+	/* Who died has written no line. */
+	self->x->is_relayed = false;
+	exchange_abort(self->x, reason);
+}
+
+static void destroy(void *arg)
+{
+	free(arg);
+}
+
+static void on_client_end(struct exchange *x, void *arg)
+{
+	struct relay *self = arg;
+
+	fetch_cancel(&self->fetch);
+	loop_bury(x->loop, &self->grave, destroy, self);
+}
+
+static struct request_head *make_head(struct exchange *x)
+{
+	struct request_head *head = arena_alloc(&x->arena, sizeof(*head));
+
+	*head = *x->req;
+	fields_copy(&head->fields, &x->req->fields, &x->arena);
+	fields_add_id(&head->fields, &x->arena, FIELD_POLLUX_HOP, relay_hop_write(x));
+	return head;
+}
+
+void relay_start(struct exchange *x, struct backend *owner)
+{
+	static const struct handler handler = {.on_end = on_client_end};
+	static const struct fetch_owner fetch_owner = {
+		.on_interim = on_interim,
+		.on_head = on_head,
+		.on_end = on_fetch_end,
+		.on_failed = on_failed,
+	};
+	struct relay *self = memory_alloc(sizeof(*self));
+	struct fetch *fetch = &self->fetch;
+
+	self->x = x;
+	/* Bodies have their limits at the owner. */
+	x->max_body_size = 0;
+	fetch_init(fetch, x->loop, &x->arena, make_head(x), &fetch_owner, self);
+	fetch->body = x->req->body;
+	fetch->is_websocket = x->req->is_websocket;
+	fetch->may_retry = method_is_idempotent(x->req->method);
+	if (fetch->body != BODY_NONE || fetch->is_websocket)
+		fetch->req_body = &x->req_body;
+	fetch->res_body = &x->res_body;
+	fetch->req_trailers = (const struct fields *const *)&x->req_trailers;
+	fetch->res_trailers = &x->res_trailers;
+	/* How long an answer may take is the owner's business. */
+	fetch->timeouts = (struct fetch_timeouts){.write_ms = STALL_MS};
+	exchange_set_handler(x, &handler, self);
+	backend_fetch(owner, fetch);
+}
