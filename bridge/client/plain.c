@@ -202,14 +202,18 @@ static bool plain_start(struct bridge *bridge, struct exchange *x)
 	return true;
 }
 
-/* An opening that may be repeated has to meet its repeats. */
-static int owner_of_opening(
-	const struct plain_request *request, const struct fields *fields, size_t n_slots)
+/*
+ * What is counted per address has to be counted in one place, and an opening that may be repeated
+ * has to meet its repeats.
+ */
+static int owner_of_opening(struct exchange *x, const struct plain_request *request, size_t n_slots)
 {
-	const struct field *key = fields_find(fields, FIELD_IDEMPOTENCY_KEY);
+	const struct field *key = fields_find(&x->req->fields, FIELD_IDEMPOTENCY_KEY);
 
 	if (request->last_event_id.state == PLAIN_GIVEN)
 		return session_id_slot(request->last_event_id.id);
+	if (x->route->max_sessions_per_address > 0)
+		return dialect_owner_of_key(hop_client_address(x), n_slots);
 	return key != NULL ? dialect_owner_of_key(key->value, n_slots) : -1;
 }
 
@@ -219,7 +223,7 @@ static int plain_owner(struct bridge *bridge, struct exchange *x, size_t n_slots
 
 	plain_request_parse(request, x->req, (uint64_t)bridge->route->poll_wait_ms, &x->arena);
 	if (request->action == PLAIN_OPEN)
-		return owner_of_opening(request, &x->req->fields, n_slots);
+		return owner_of_opening(x, request, n_slots);
 	return request->id.n > 0 ? session_id_slot(request->id) : -1;
 }
 

@@ -60,10 +60,10 @@ static uint64_t now_ms(void)
 static void run_worker(struct master *self, size_t index)
 {
 	const struct conf *conf = self->conf;
-	struct worker_place place = {.doors = &self->doors, .slot = index};
+	struct worker_place place = {
+		.doors = &self->doors, .slot = index, .signals = &self->old_signals};
 	int status;
 
-	(void)sigprocmask(SIG_SETMASK, &self->old_signals, NULL);
 	free(self->slots);
 	logs_close(&self->logs);
 	status = worker_run(conf, &place);

@@ -442,6 +442,8 @@ static bool worker_open(
 	self->signals[1] = watch_signal(self, SIGINT, on_leave_signal);
 	self->signals[2] = watch_signal(self, SIGUSR1, on_reopen_signal);
 	self->signals[3] = watch_signal(self, SIGHUP, on_reload_signal);
+	if (place != NULL)
+		(void)sigprocmask(SIG_SETMASK, place->signals, NULL);
 	start_listening(self);
 	return true;
 }

@@ -9,6 +9,7 @@
 #ifndef PROXY_RUN_WORKER_H
 #define PROXY_RUN_WORKER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,7 +27,8 @@ MUST_USE bool worker_check_user(const struct conf *conf);
 /* Which of several workers it is. */
 struct worker_place {
 	struct doors *doors;
-	size_t slot; /* from 0 */
+	size_t slot;		 /* from 0 */
+	const sigset_t *signals; /* the mask to set once signals are heard; they wait until then */
 };
 
 /* Returns when it has left; the exit status. Without a place it is the only one and binds itself.

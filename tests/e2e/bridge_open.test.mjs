@@ -275,7 +275,11 @@ test("the backend's handshake has the path, the query without our parameters, an
 	});
 	const { request } = await accepted(server);
 	assert.equal(request.line, 'GET /chat/room?a=1&b=%20&&c HTTP/1.1');
-	const fields = Object.fromEntries(request.fields);
+	const { fields } = factsOf({ ...request, body: '' });
+	for (const name of Object.keys(fields).filter((name) => /^Sec-Websocket/.test(name))) {
+		fields[name.replace('Websocket', 'WebSocket')] = fields[name];
+		delete fields[name];
+	}
 	assert.match(fields['Sec-WebSocket-Key'], /^[A-Za-z0-9+/]{21}[AQgw]==$/);
 	delete fields['Sec-WebSocket-Key'];
 	assert.deepEqual(fields, {

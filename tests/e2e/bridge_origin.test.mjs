@@ -243,7 +243,7 @@ test('session ids are masked in the access log', async (t) => {
 	await pollux.accessed({ method: 'POST', target: '/chat' });
 	await session.poll({ wait: 0 });
 	const entry = await pollux.accessed({ method: 'GET' });
-	assert.equal(entry.target, '/chat/~w1.***?wait=0');
+	assert.match(entry.target, /^\/chat\/~w\d\.\*\*\*\?wait=0$/);
 	assert.match(entry.session, /^w.*\.\.\.$/);
 	assert.equal(entry.server, undefined);
 	await session.post('x', { ...TEXT, Referer: `http://a${session.url}` });
