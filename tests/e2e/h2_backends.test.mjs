@@ -414,6 +414,73 @@ for (const link of H2_LINKS) {
 	});
 }
 
+test('http2_queue: when many uploads wait, their connection waits, and no other', async (t) => {
+	const { backend, client, pollux, connect: another } = await joined(t, H2C_TO_H2C, {
+		listen: { http2_queue: '256k', body_timeout: '1m' },
+		environment: { ASAN_OPTIONS: 'quarantine_size_mb=1' },
+		server: {
+			answer(request, response) {
+				if (request.url === '/stalled')
+					request.pause();
+				else
+					request.pipe(response);
+			},
+		},
+	});
+	const before = pollux.memory();
+	const size = 1024 * 1024;
+	const stalled = Array.from({ length: 20 }, () =>
+		client.start('PUT', '/stalled', { body: Buffer.alloc(size, 'x') }));
+	await allOf(backend, 20);
+	const waiting = client.start('POST', '/echo', { body: 'y'.repeat(300_000) });
+	// What has no body needs no window.
+	for (let n = 0; n < 5; n++)
+		assert.equal((await client.get('/')).status, 200);
+	const other = await another();
+	assert.equal((await other.ask('POST', '/echo', { body: 'y'.repeat(300_000) })).text.length, 300_000);
+	assert.ok(pollux.memory() - before < 6 * size, `${pollux.memory() - before} bytes more`);
+	for (const { target, request, response } of backend.requests) {
+		let n = 0;
+		if (target === '/stalled')
+			request.on('data', (chunk) => (n += chunk.length)).on('end', () => response.end(`${n}`)).resume();
+	}
+	for (const exchange of stalled)
+		assert.equal((await exchange.whole()).text, String(size));
+	assert.equal((await waiting.whole()).text.length, 300_000);
+});
+
+test('two servers: each has its share, and what one refuses the other answers', async (t) => {
+	const servers = [await DualBackend.start(t), await DualBackend.start(t)];
+	const pollux = await Pollux.start(t, {
+		backend: { servers, protocol: 'h2' },
+		listen: { h2c: true },
+	});
+	const client = await H2Client.connect(t, pollux.where());
+	for (let n = 0; n < 20; n++)
+		assert.equal((await client.get('/')).status, 200);
+	for (const { requests, sockets } of servers)
+		assert.deepEqual([requests.length, sockets.length], [10, 1]);
+	servers[0].answer = ({ stream }) => resetStream(stream, NGHTTP2_REFUSED_STREAM);
+	for (let n = 0; n < 20; n++)
+		assert.equal((await client.ask('POST', '/')).text, 'hello\n');
+});
+
+test('WebSockets and requests share the streams of a connection', async (t) => {
+	const { backend, client } = await joined(t, H2C_TO_H2C, { backend: { http2_max_streams: 10 } });
+	const ends = [];
+	for (let n = 0; n < 15; n++)
+		ends.push(await client.webSocket('/ws'));
+	assert.equal(backend.sockets.length, 2);
+	assert.equal((await Promise.all(Array.from({ length: 5 }, () => client.get('/')))).length, 5);
+	assert.equal(backend.sockets.length, 2);
+	for (const end of ends) {
+		end.send('x');
+		assert.equal(await end.next(), 'x');
+		end.close(1000);
+		await end.expectOver();
+	}
+});
+
 // Before any request was taken, as from a server that is about to leave.
 for (const method of ['GET', 'POST']) {
 	test(`GOAWAY with no last stream for a ${method} on a new connection: it is sent again`, async (t) => {

@@ -181,6 +181,30 @@ test('response_timeout: one stream gets 504, its neighbour goes on', async (t) =
 	assert.equal(neighbour.isOver, false);
 });
 
+test('write_timeout: a response that is not read is cut, its neighbour goes on', async (t) => {
+	const { backend, client, pollux } = await joined(t, H2C_TO_H1, {
+		listen: { write_timeout: '300ms' },
+		server: {
+			answer(request, response) {
+				response.write(request.url === '/big' ? Buffer.alloc(5_000_000) : 'begun ');
+			},
+		},
+	});
+	const stalled = client.start('GET', '/big', { isStalled: true });
+	await stalled.response();
+	await backend.take();
+	const neighbour = client.start('GET', '/slow');
+	const { response } = await backend.take();
+	await neighbour.hears('begun');
+	const entry = await pollux.accessed({ target: '/big' });
+	assert.equal(entry.reason, 'client-stall');
+	stalled.read(); // Node keeps the reset behind what it has not told yet
+	await stalled.over();
+	assert.ok(stalled.wasReset);
+	response.end('and done');
+	assert.equal((await neighbour.whole()).text, 'begun and done');
+});
+
 test('idle_timeout: GOAWAY without an error, then the end', async (t) => {
 	const { client } = await joined(t, H2C_TO_H1, { listen: { idle_timeout: '200ms' } });
 	await client.get('/');
@@ -265,6 +289,13 @@ test('a backend that is cut in its body: RST_STREAM with INTERNAL_ERROR', async 
 	await exchange.expectReset(NGHTTP2_INTERNAL_ERROR);
 	assert.equal((await pollux.accessed({ target: '/cut' })).reason, 'backend-cut');
 	await client.flushed();
+});
+
+test('the access log in its combined format', async (t) => {
+	const { client, pollux } = await joined(t, H2C_TO_H1, { program: { access_log_format: 'combined' } });
+	await client.get('/logged?a', { 'user-agent': 'me', referer: 'there' });
+	await pollux.accessLog.find((line) =>
+		/^127\.0\.0\.1 - - \[.*\] "GET \/logged\?a HTTP\/2(\.0)?" 200 6 "there" "me" /.test(line));
 });
 
 // Which version is spoken.

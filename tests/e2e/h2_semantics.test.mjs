@@ -222,7 +222,7 @@ for (const link of LINKS.slice(0, 2)) {
 		});
 		const { client, pollux } = stage;
 		const before = pollux.memory();
-		const stalled = Array.from({ length: 5 }, () => client.start('GET', '/bytes', { isStalled: true }));
+		const stalled = Array.from({ length: 2 }, () => client.start('GET', '/bytes', { isStalled: true }));
 		for (const exchange of stalled)
 			await exchange.response();
 		assert.equal((await client.get('/bytes')).body.length, 20 * MIB);

@@ -30,13 +30,14 @@ export class LossClient {
 	#isClosed = false;
 	counts = { cuts: 0, requests: 0, resets: 0, superseded: 0, overlaps: 0 };
 
-	// `where`: { port, tls }, of the way that cuts; `path` with a query.
+	// `where`: { port, tls, library }, of the way that cuts; `path` with a query. `library` is what
+	// makes requests instead of Node's http or https.
 	constructor(random, where, path, { isPatient = false } = {}) {
 		this.random = random;
 		this.where = where;
 		this.path = path;
 		this.isPatient = isPatient;
-		const library = where.tls ? https : http;
+		const library = where.library ?? (where.tls ? https : http);
 		this.library = library;
 		this.agent = new library.Agent({ keepAlive: random.chance(0.5), maxSockets: 20 });
 		this.key = `${path} ${random.integer(0, 2 ** 32)}`;
