@@ -143,7 +143,7 @@ for (const link of H2_LINKS) {
 			const { session, response: late } = await backend.take();
 			const exchange = client.start(method, '/again');
 			const { request: { stream } } = await backend.take();
-			session.goaway(NGHTTP2_NO_ERROR, stream.id - 2);
+			backend.sayGoaway(session, stream.id - 2);
 			const again = await backend.take();
 			assert.notEqual(again.session, session);
 			again.response.end('the second');
@@ -165,7 +165,7 @@ for (const link of H2_LINKS) {
 					} else {
 						response.end('ok');
 						if (n % 4 === 0)
-							stream.session.goaway();
+							backend.sayGoaway(stream.session);
 					}
 				},
 			},
@@ -181,7 +181,7 @@ for (const link of H2_LINKS) {
 		const first = await backend.take();
 		first.response.write('begun ');
 		await old.hears('begun');
-		first.session.goaway(NGHTTP2_NO_ERROR, first.request.stream.id);
+		backend.sayGoaway(first.session, first.request.stream.id);
 		await eventually(async () => {
 			const exchange = client.start('GET', '/new');
 			const { session, response } = await backend.take();

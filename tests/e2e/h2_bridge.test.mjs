@@ -299,7 +299,7 @@ for (const link of [H2C_TO_H2C, TLS_TO_TLS]) {
 	test(`bridge: GOAWAY of the backend leaves sessions alone (${link.name})`, async (t) => {
 		const stage = await start(t, link);
 		const [session, socket] = await stage.open();
-		stage.backend.sessions[0].goaway(0);
+		stage.backend.sayGoaway(stage.backend.sessions[0]);
 		socket.send('still here');
 		assert.equal((await session.poll('after=0&wait=10')).json.messages[0].text, 'still here');
 		assert.equal((await session.post('and here')).status, 204);

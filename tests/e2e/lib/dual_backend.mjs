@@ -34,6 +34,7 @@ export class DualBackend extends Changing {
 	errors = []; // of streams and sessions
 	#nTaken = 0;
 	#nAccepted = 0;
+	#left = new Set(); // sessions that have said GOAWAY
 
 	/*
 	 * `protocol`: 'http/1.1', 'h2', or over TLS 'auto' for both. `tls`: { cert, key }.
@@ -157,8 +158,16 @@ export class DualBackend extends Changing {
 		return this.sockets.filter((socket) => !socket.destroyed).length;
 	}
 
-	stopListening() {
-		this.server.close();
+	// GOAWAY on this session; without `lastId` what has come is answered.
+	sayGoaway(session, lastId = 0) {
+		this.#left.add(session);
+		session.goaway(http2.constants.NGHTTP2_NO_ERROR, lastId);
+	}
+
+	// Node does not follow the end of such a session by its own.
+	endLeft() {
+		for (const session of this.#left)
+			session.destroy();
 	}
 
 	// Sessions not while Node is reading frames: see H2Client.destroy.

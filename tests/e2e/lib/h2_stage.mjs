@@ -76,6 +76,7 @@ export async function linked(t, link, { server = {}, backend: backendMore = {}, 
 		route: [route].flat().map((one) => ({ forwarded: 'off', ...one })),
 		...options,
 	});
+	atEnd(t, () => backend.endLeft());
 	const ca = link.isTls ? certificates().ca : undefined;
 	return {
 		backend,
