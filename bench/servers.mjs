@@ -87,6 +87,7 @@ backend app
 function polluxConfiguration({ origin, h2Origin, plain, tls, pem }) {
 	return `
 access_log = "off"
+workers = 1
 drain = "0s"
 listen "127.0.0.1:${plain}" {
 	idle_timeout = "1h"
