@@ -69,12 +69,15 @@ static uint64_t look_at_stream(struct h2_client_stream *stream, uint64_t now)
 static uint64_t look_at_streams(struct h2_client *self, uint64_t now)
 {
 	struct h2_client_stream *stream, *next;
-	uint64_t due = TIMER_NEVER;
+	uint64_t due = TIMER_NEVER, at;
 
 	for (stream = TAILQ_FIRST(&self->streams); stream != NULL; stream = next) {
 		next = TAILQ_NEXT(stream, link);
-		if (stream->fetch != NULL)
-			due = MIN(due, look_at_stream(stream, now));
+		if (stream->fetch == NULL)
+			continue;
+		/* Once: MIN looks at its arguments twice. */
+		at = look_at_stream(stream, now);
+		due = MIN(due, at);
 	}
 	return due;
 }
@@ -103,7 +106,7 @@ static uint64_t look_at_ping(struct h2_client *self, uint64_t now, bool *is_lost
 static void look_at_active(struct h2_client *self, uint64_t now)
 {
 	uint64_t since = conn_stalled_since_ms(self->session.conn);
-	uint64_t stall = since != 0 ? add(since, self->write_ms) : TIMER_NEVER, next;
+	uint64_t stall = since != 0 ? add(since, self->write_ms) : TIMER_NEVER, next, streams;
 	bool is_lost;
 
 	if (stall <= now) {
@@ -115,7 +118,8 @@ static void look_at_active(struct h2_client *self, uint64_t now)
 		h2_client_lose(self, REASON_NONE, "no answer to a ping");
 		return;
 	}
-	next = MIN(next, MIN(stall, look_at_streams(self, now)));
+	streams = look_at_streams(self, now);
+	next = MIN(next, MIN(stall, streams));
 	if (next != TIMER_NEVER && !self->is_closed)
 		h2_client_look_in(self, MAX(next - now, (uint64_t)1));
 }

@@ -84,12 +84,15 @@ static uint64_t look_at_stream(struct h2_server_stream *stream, uint64_t now)
 static uint64_t look_at_streams(struct h2_server *self, uint64_t now)
 {
 	struct h2_server_stream *stream, *next;
-	uint64_t due = TIMER_NEVER;
+	uint64_t due = TIMER_NEVER, at;
 
 	for (stream = TAILQ_FIRST(&self->streams); stream != NULL; stream = next) {
 		next = TAILQ_NEXT(stream, link);
-		if (stream->state == STREAM_OPEN)
-			due = MIN(due, look_at_stream(stream, now));
+		if (stream->state != STREAM_OPEN)
+			continue;
+		/* Once: MIN looks at its arguments twice. */
+		at = look_at_stream(stream, now);
+		due = MIN(due, at);
 	}
 	return due;
 }
@@ -123,7 +126,7 @@ void h2_server_on_timer(void *arg)
 {
 	struct h2_server *self = arg;
 	const struct conf_listen *listen = self->listen;
-	uint64_t now = loop_now_ms(self->session.loop), next;
+	uint64_t now = loop_now_ms(self->session.loop), next, streams, goaway;
 	uint64_t since = conn_stalled_since_ms(self->session.conn);
 	uint64_t stall = since != 0 ? since + (uint64_t)listen->write_timeout_ms : TIMER_NEVER;
 	uint64_t head = TIMER_NEVER, idle = TIMER_NEVER;
@@ -148,8 +151,9 @@ void h2_server_on_timer(void *arg)
 		h2_server_fail(self, NGHTTP2_NO_ERROR, REASON_HEADER_TIMEOUT, "");
 		return;
 	}
-	next = MIN(look_at_streams(self, now), look_at_goaway(self, now));
-	next = MIN(next, MIN(stall, MIN(head, idle)));
+	streams = look_at_streams(self, now);
+	goaway = look_at_goaway(self, now);
+	next = MIN(MIN(streams, goaway), MIN(stall, MIN(head, idle)));
 	if (next != TIMER_NEVER)
 		timer_set_at(self->session.loop, &self->timer, next);
 }
