@@ -252,7 +252,8 @@ void h2_client_lose(struct h2_client *self, enum reason reason, const char *why)
 		(void)detach_fetch(stream);
 		stream->fetch = fetch;
 	}
-	client_close(self, false, true);
+	/* RFC 9113 section 5.4.1: the server hears what was wrong. */
+	client_close(self, reason == REASON_BACKEND_PROTOCOL, true);
 	while ((stream = TAILQ_FIRST(&self->streams)) != NULL) {
 		fetch = stream->fetch;
 		stream->fetch = NULL;
