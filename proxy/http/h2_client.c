@@ -143,6 +143,14 @@ static bool is_tunnel_over(const struct h2_client_stream *stream)
 		!stream->base.is_out_ended && pipe_is_ended(stream->fetch->req_body);
 }
 
+/* All has been said both ways; only the server's end of the stream has not come yet. Whoever took
+ * the response by its length was faster. */
+static bool is_whole(const struct h2_client_stream *stream)
+{
+	return stream->has_length && stream->base.n_in == stream->length &&
+		stream->base.is_out_ended;
+}
+
 static void on_cancel(struct fetch *fetch)
 {
 	struct h2_client_stream *stream = fetch->carrier;
@@ -157,6 +165,8 @@ static void on_cancel(struct fetch *fetch)
 		stream->base.is_out_orderly = true;
 		(void)detach_fetch(stream);
 		h2_stream_wake(&stream->base);
+	} else if (is_whole(stream)) {
+		(void)detach_fetch(stream);
 	} else {
 		(void)detach_fetch(stream);
 		reset_stream(stream);

@@ -117,6 +117,8 @@ static void take_head(struct h2_client_stream *stream, bool is_ended)
 		stream->is_websocket = false;
 	}
 	stream->has_final = true;
+	stream->has_length = head->body == BODY_LENGTH;
+	stream->length = head->content_length;
 	stream->head = head;
 	h2_client_set_due(stream, DUE_HEAD);
 }

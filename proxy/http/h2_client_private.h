@@ -40,10 +40,12 @@ struct h2_client_stream {
 	uint32_t error_code;	    /* CLOSED */
 	enum reason reason;	    /* nearest cause of a failure; REASON_NONE: see error_code */
 	const char *why;
+	uint64_t length;     /* of the response body, if has_length */
 	uint64_t request_ms; /* when the request's last byte was written */
 	uint8_t due;
 	bool is_websocket;
 	bool has_final; /* of the heads: trailers come next */
+	bool has_length;
 	bool is_forgotten;
 	bool is_held; /* for the server's SETTINGS */
 	struct grave grave;
