@@ -416,6 +416,39 @@ static void a_cancelled_fetch_is_reset(void **state)
 	done(job, "200 end");
 }
 
+/* The end of the stream may come in a frame of its own, when the one who reads by length is done.
+ */
+static void a_response_that_is_whole_is_not_reset(void **state)
+{
+	struct world *world = *state;
+	struct job *job = get(world);
+
+	h2_peer_respond(world->peer, 1, ":status=200\ncontent-length=2\n", false);
+	h2_peer_put_text(world->peer, 1, "ok");
+	turn(world);
+	assert_string_equal(body_of(job), "ok");
+	done(job, "200");
+	h2_peer_put_end(world->peer, 1, NULL);
+	turn(world);
+	server_sees(world, "HEADERS(1)+END");
+	assert_int_equal(world->fetcher->n_active, 0);
+	job = get(world);
+	respond_ok(world, 3);
+	done(job, "200 end");
+}
+
+static void a_response_that_is_not_whole_is_reset(void **state)
+{
+	struct world *world = *state;
+	struct job *job = get(world);
+
+	h2_peer_respond(world->peer, 1, ":status=200\ncontent-length=3\n", false);
+	h2_peer_put_text(world->peer, 1, "ok");
+	turn(world);
+	done(job, "200");
+	server_sees(world, "HEADERS(1)+END RST_STREAM(1,CANCEL)");
+}
+
 static void a_fetch_may_be_cancelled_on_its_head(void **state)
 {
 	struct world *world = *state;
@@ -572,6 +605,8 @@ int main(void)
 		TEST(a_response_that_nobody_takes_stops_at_its_window),
 		TEST_UNSTARTED(a_request_that_nobody_takes_stops_no_other),
 		TEST(a_cancelled_fetch_is_reset),
+		TEST(a_response_that_is_whole_is_not_reset),
+		TEST(a_response_that_is_not_whole_is_reset),
 		TEST(a_fetch_may_be_cancelled_on_its_head),
 		TEST(a_fetch_may_be_cancelled_when_another_ends),
 		TEST(a_response_without_a_reader_is_reset),
