@@ -190,6 +190,7 @@ static inline int tear_down(void **state)
 	settle();
 	/* Nothing is left: the backend has let go of its configuration. */
 	assert_int_equal(conf->n_references, 1);
+	conn_close_lingering(loop);
 	close_dials();
 	settle();
 	loop_free(loop);
