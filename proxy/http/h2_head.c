@@ -252,12 +252,12 @@ static void join_cookies(struct fields *fields, struct arena *arena)
 	for (uint32_t i = 0; i < fields->n; i++) {
 		struct slice value = fields->items[i].value;
 
-		if (fields->items[i].id != FIELD_COOKIE)
+		/* Behind an empty one the value would end with white space. */
+		if (fields->items[i].id != FIELD_COOKIE || value.n == 0)
 			continue;
 		if (to != text)
 			to = mempcpy(to, "; ", 2);
-		if (value.n > 0)
-			to = mempcpy(to, value.p, value.n);
+		to = mempcpy(to, value.p, value.n);
 	}
 	n = 0;
 	for (uint32_t i = 0; i < fields->n; i++)
