@@ -330,8 +330,10 @@ const char *h2_head_to_response(
 	head->status = (uint16_t)status;
 	head->fields = self->fields;
 	/* RFC 9110 section 8.6. */
-	if (head->status < 200 || head->status == 204)
+	if (head->status < 200 || head->status == 204) {
 		head->has_content_length = false;
+		head->content_length = 0;
+	}
 	if (has_no_body(method, head->status))
 		head->body = BODY_NONE;
 	else if (is_ended && head->content_length > 0)

@@ -283,6 +283,8 @@ static void finish(struct world *world)
 	turn(world, 0);
 	if (world->fetcher != NULL)
 		fetcher_close(world->fetcher);
+	/* From outside: that is not told. */
+	world->fetcher = NULL;
 	conn_close_lingering(world->loop);
 	turn(world, 0);
 	bytes_clear(&world->output.pending);
