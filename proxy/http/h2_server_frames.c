@@ -282,8 +282,8 @@ static int on_data(
 	}
 	x = &stream->x;
 	x->n_request_body += n;
-	if (x->max_body_size > 0 && x->n_request_body > x->max_body_size &&
-		x->state != EXCHANGE_TUNNEL) {
+	/* A tunnel that is agreed on has no body, though it may not stand yet. */
+	if (x->max_body_size > 0 && x->n_request_body > x->max_body_size && !x->is_upgrade) {
 		stream->refusal = REASON_BODY_TOO_LARGE;
 		h2_server_set_due(stream, DUE_REFUSAL);
 		(void)nghttp2_session_consume(ng, id, n);
