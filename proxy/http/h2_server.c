@@ -480,7 +480,8 @@ static void server_drain(struct server_codec *base)
 	if (has_tunnels && self->goaway == GOAWAY_NONE) {
 		self->goaway = GOAWAY_LATER;
 		self->goaway_ms = loop_now_ms(self->session.loop);
-		h2_server_look_in(self, 1000);
+		/* They may be gone long before that time is up. */
+		h2_server_look_in(self, 200);
 		return;
 	}
 	h2_server_start_goaway(self);
