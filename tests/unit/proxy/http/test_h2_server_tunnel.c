@@ -153,6 +153,31 @@ static void early_bytes_are_the_first_of_the_tunnel(void **state)
 	HANDLER_HAS(world, 0, CLIENT_HI "\x81\x81\0\0\0\0!");
 }
 
+/* max_body_size is for requests; and the drain finds a pipe that it can put its close into. */
+static void bytes_of_a_tunnel_are_no_body(void **state)
+{
+	struct world *world = *state;
+	struct response_head *head;
+	int32_t id;
+
+	world->max_body_size = 10;
+	id = h2_peer_request(world->peer, CONNECT, false);
+	turn(world);
+	head = new_head(world->seen[0].x, 101);
+	head->is_upgrade = true;
+	head->body = BODY_NONE;
+	/* In one turn: the bytes come when the tunnel is agreed on and does not stand yet. */
+	h2_peer_put(world->peer, id, CLIENT_HI CLIENT_HI, 2 * sizeof(CLIENT_HI) - 2);
+	(void)h2_peer_step(world->peer);
+	exchange_respond(world->seen[0].x, head);
+	turn(world);
+	assert_int_equal(world->seen[0].x->state, EXCHANGE_TUNNEL);
+	HANDLER_HAS(world, 0, CLIENT_HI CLIENT_HI);
+	server_codec_drain(world->server);
+	turn(world);
+	CLIENT_HAS(world, id, "\x88\x0c\x03\xe9going away");
+}
+
 /* RFC 9113 section 8.5: DATA alone. */
 static void trailers_in_a_tunnel_are_an_error(void **state)
 {
@@ -238,6 +263,21 @@ static void a_drained_tunnel_gets_its_close_between_frames(void **state)
 	assert_non_null(strstr(h2_peer_frames(world->peer), "GOAWAY(1,NO_ERROR)"));
 }
 
+/* The GOAWAY comes as soon as there is no tunnel any more. */
+static void a_goaway_waits_no_longer_than_the_tunnels(void **state)
+{
+	struct world *world = *state;
+	int32_t id = open_tunnel(world);
+
+	server_codec_drain(world->server);
+	turn(world);
+	CLIENT_PUTS(world, id, CLIENT_CLOSE);
+	logged(world, "200 none");
+	advance(world, 500);
+	assert_null(world->server);
+	assert_non_null(strstr(h2_peer_frames(world->peer), "GOAWAY(1,NO_ERROR)"));
+}
+
 /* A client that does not answer is told after a second; the end of the drain is the owner's. */
 static void a_goaway_does_not_wait_for_tunnels_for_long(void **state)
 {
@@ -304,10 +344,12 @@ int main(void)
 		TEST(a_lost_connection_cuts_the_tunnel),
 		TEST(a_refused_handshake_is_an_ordinary_response),
 		TEST(early_bytes_are_the_first_of_the_tunnel),
+		TEST(bytes_of_a_tunnel_are_no_body),
 		TEST(trailers_in_a_tunnel_are_an_error),
 		TEST(trailers_across_the_switch_are_an_error),
 		TEST(a_tunnel_that_nobody_reads_stops_at_its_window),
 		TEST(a_drained_tunnel_gets_its_close_between_frames),
+		TEST(a_goaway_waits_no_longer_than_the_tunnels),
 		TEST(a_goaway_does_not_wait_for_tunnels_for_long),
 		TEST(a_handshake_under_way_gets_its_close_too),
 		TEST(nothing_is_kept_behind_a_close),
