@@ -301,13 +301,14 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 {
 	struct h2_server *self = server_of(arg);
 	struct h2_server_stream *stream = stream_of(self, frame->hd.stream_id);
+	/* Trailers are a part of the request too. */
+	bool is_message = error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING;
 
 	(void)ng;
-	(void)error;
 	self->head_started_us = 0;
 	if (stream != NULL && stream->reason == REASON_NONE)
-		stream->reason =
-			stream->state == STREAM_HEAD ? REASON_BAD_REQUEST : REASON_HTTP2_PROTOCOL;
+		stream->reason = stream->state == STREAM_HEAD || is_message ? REASON_BAD_REQUEST
+									    : REASON_HTTP2_PROTOCOL;
 	return 0;
 }
 
