@@ -77,6 +77,24 @@ static void what_was_not_sent_was_not_seen(void **state)
 	assert_null(world->fetcher);
 }
 
+/* The GOAWAY is read in the turn in which the request is made. */
+static void what_could_not_be_sent_was_not_seen(void **state)
+{
+	struct world *world = *state;
+	struct job *job = post(world, "under way"), *late = new_post(world, "hello");
+
+	h2_peer_raw_frame(world->peer, NGHTTP2_GOAWAY, 0, 0, "\0\0\0\x01\0\0\0", 8);
+	fetcher_start(world->fetcher, &late->fetch);
+	turn(world);
+	assert_int_equal(pipe_size(&late->req_body), 5);
+	assert_true(late->fetch.by_goaway);
+	done(late, "backend-gone unprocessed");
+	assert_string_equal(job->told, "");
+	respond_ok(world, 1);
+	done(job, "200 end");
+	assert_null(world->fetcher);
+}
+
 /* REFUSED_STREAM. */
 
 static void a_refused_stream_was_not_seen(void **state)
@@ -652,6 +670,7 @@ int main(void)
 		TEST(a_notice_lets_all_end),
 		TEST(an_idle_connection_goes_with_its_goaway),
 		TEST_UNSTARTED(what_was_not_sent_was_not_seen),
+		TEST(what_could_not_be_sent_was_not_seen),
 		TEST(a_refused_stream_was_not_seen),
 		TEST(a_stream_that_is_refused_late_is_cut),
 		TEST(a_body_that_was_not_seen_is_put_back),

@@ -267,6 +267,52 @@ static void a_slow_socket_fills_pipes_and_not_memory(void **state)
 	assert_int_equal(bytes_size(&h2_peer_stream(world->peer, 1)->body), 1000000);
 }
 
+/* RFC 9218 section 8: the backend knows best which of its responses is urgent. */
+static void an_urgent_response_goes_first(void **state)
+{
+	struct world *world = *state;
+	struct response_head *head;
+
+	start(world, NULL);
+	(void)get(world);
+	(void)get(world);
+	conn_fake_set_room(world->fake, 0);
+	respond(world, 0, 200);
+	head = new_head(world->seen[1].x, 200);
+	fields_add(&head->fields, &world->seen[1].x->arena, SLICE("Priority"), SLICE("u=0"));
+	exchange_respond(world->seen[1].x, head);
+	turn(world);
+	give_zeros(world, 0, 200000);
+	give_zeros(world, 1, 50000);
+	conn_fake_set_room(world->fake, 150000);
+	turn(world);
+	/* The queue of the conn held some of the first one already. */
+	assert_int_equal(bytes_size(&h2_peer_stream(world->peer, 3)->body), 50000);
+	assert_true(bytes_size(&h2_peer_stream(world->peer, 1)->body) < 150000);
+}
+
+/* A client that says so in its request (section 4), and later (section 7.1). */
+static void an_urgent_request_is_answered_first(void **state)
+{
+	struct world *world = *state;
+
+	start(world, NULL);
+	(void)h2_peer_request(world->peer, GET "priority=u=5\n", true);
+	(void)h2_peer_request(world->peer, GET "priority=u=1\n", true);
+	turn(world);
+	conn_fake_set_room(world->fake, 0);
+	respond(world, 0, 200);
+	respond(world, 1, 200);
+	give_zeros(world, 0, 200000);
+	give_zeros(world, 1, 50000);
+	conn_fake_set_room(world->fake, 150000);
+	turn(world);
+	assert_int_equal(bytes_size(&h2_peer_stream(world->peer, 3)->body), 50000);
+	h2_peer_raw_frame(world->peer, NGHTTP2_PRIORITY_UPDATE, 0, 0, "\0\0\0\x01u=0", 7);
+	turn(world);
+	assert_non_null(world->server);
+}
+
 /* Of what is put in pieces, in all the shapes that queues have, the bytes are the same. */
 static void bytes_keep_their_order(void **state)
 {
@@ -287,6 +333,16 @@ static void bytes_keep_their_order(void **state)
 		pipe_put(&world->seen[0].x->res_body, &piece, part);
 		if (part % 2 == 0)
 			turn(world);
+	}
+	/* Segments that make frames of their own, one behind the other. */
+	for (int i = 0; i < 6; i++) {
+		struct bytes piece;
+
+		bytes_init(&piece);
+		for (size_t j = 0; j < 5000; j++)
+			bytes_append(&piece, (char[1]){(char)((n + j) % 251)}, 1);
+		n += 5000;
+		pipe_put(&world->seen[0].x->res_body, &piece, 5000);
 	}
 	give_end(world, 0);
 	assert_int_equal(bytes_size(&h2_peer_stream(world->peer, id)->body), n);
@@ -316,6 +372,8 @@ int main(void)
 		TEST_UNSTARTED(a_response_waits_for_its_window),
 		TEST_UNSTARTED(a_response_that_nobody_takes_stops_no_other),
 		TEST_UNSTARTED(a_slow_socket_fills_pipes_and_not_memory),
+		TEST_UNSTARTED(an_urgent_response_goes_first),
+		TEST_UNSTARTED(an_urgent_request_is_answered_first),
 		TEST_UNSTARTED(bytes_keep_their_order),
 	};
 
