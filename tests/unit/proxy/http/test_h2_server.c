@@ -258,6 +258,20 @@ static void an_aborted_response_is_reset(void **state)
 	assert_non_null(world->server);
 }
 
+/* Whoever writes the body has only the pipe. */
+static void a_pipe_that_breaks_off_is_a_reset(void **state)
+{
+	struct world *world = *state;
+
+	(void)get(world);
+	respond(world, 0, 200);
+	give(world, 0, "half");
+	pipe_abort(&world->seen[0].x->res_body);
+	turn(world);
+	client_sees(world, "HEADERS(1) DATA(1) RST_STREAM(1,INTERNAL_ERROR)");
+	assert_null(world->seen[0].x);
+}
+
 static void an_abort_without_bytes_is_a_reset_at_once(void **state)
 {
 	struct world *world = *state;
@@ -646,6 +660,7 @@ int main(void)
 		TEST(trailers_follow_the_body),
 		TEST(trailers_without_content_are_an_end),
 		TEST(an_aborted_response_is_reset),
+		TEST(a_pipe_that_breaks_off_is_a_reset),
 		TEST(an_abort_without_bytes_is_a_reset_at_once),
 		TEST(an_abort_before_the_head_is_an_answer_if_it_has_a_status),
 		TEST(a_response_before_the_end_of_the_request_ends_both),

@@ -57,6 +57,21 @@ static void a_stream_that_nobody_reads_stops_no_other(void **state)
 	assert_int_equal(bytes_size(&world->seen[2].body), 1000000);
 }
 
+/* Though they hold more than half of what the connection may. */
+static void stuck_uploads_leave_room_for_others(void **state)
+{
+	struct world *world = *state;
+
+	world->listen.http2_queue = 100000;
+	start_unread(world);
+	(void)post_zeros(world, 65536);
+	(void)post_zeros(world, 20000);
+	assert_int_equal(n_waiting(world), 85536);
+	world->is_reading = true;
+	(void)post_zeros(world, 300000);
+	assert_int_equal(bytes_size(&world->seen[2].body), 300000);
+}
+
 static void a_reader_that_takes_lets_the_client_go_on(void **state)
 {
 	struct world *world = *state;
@@ -360,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_UNSTARTED(a_body_that_nobody_reads_stops_at_its_window),
 		TEST_UNSTARTED(a_stream_that_nobody_reads_stops_no_other),
+		TEST_UNSTARTED(stuck_uploads_leave_room_for_others),
 		TEST_UNSTARTED(a_reader_that_takes_lets_the_client_go_on),
 		TEST_UNSTARTED(a_small_window_opens_again),
 		TEST_UNSTARTED(a_large_window_opens_again),

@@ -297,7 +297,7 @@ static void a_busy_connection_with_room_is_used(void **state)
 
 static void least_conn_counts_streams(void **state)
 {
-	struct job *jobs[6];
+	struct job *jobs[8];
 
 	(void)state;
 	open_backend(TWO H2 "balance = least_conn\n");
@@ -312,14 +312,16 @@ static void least_conn_counts_streams(void **state)
 	}
 	assert_int_equal(n_seen(0), 3);
 	assert_int_equal(n_seen(1), 3);
-	/* Those of the first server end: the next ones are its. */
-	for (int32_t id = 1; id <= 5; id += 2)
-		respond(peers[0], id);
-	done(get(), "");
-	done(get(), "");
+	/* Two of the second server end: each has one connection in use, and the next ones are its.
+	 */
+	respond(peers[1], 1);
+	respond(peers[1], 3);
+	jobs[6] = get();
+	jobs[7] = get();
 	settle_all();
-	assert_int_equal(n_seen(0), 5);
-	for (size_t i = 0; i < 6; i++)
+	assert_int_equal(n_seen(0), 3);
+	assert_int_equal(n_seen(1), 5);
+	for (size_t i = 0; i < 8; i++)
 		done(jobs[i], jobs[i]->told);
 }
 
