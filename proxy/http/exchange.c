@@ -106,8 +106,8 @@ void exchange_become_tunnel(struct exchange *x)
 	struct slice method = exchange_method(x), target = exchange_target(x),
 		     authority = exchange_authority(x);
 	struct slice user_agent = exchange_user_agent(x), referer = exchange_referer(x);
-	size_t n =
-		method.n + target.n + authority.n + user_agent.n + referer.n + x->client_address.n;
+	size_t n = method.n + target.n + authority.n + user_agent.n + referer.n +
+		x->client_address.n + x->session_label.n;
 	struct exchange_log_facts *facts = memory_alloc(sizeof(*facts) + n);
 	char *to = facts->text;
 
@@ -119,6 +119,7 @@ void exchange_become_tunnel(struct exchange *x)
 	facts->user_agent = keep(&to, user_agent);
 	facts->referer = keep(&to, referer);
 	x->client_address = keep(&to, x->client_address);
+	x->session_label = keep(&to, x->session_label);
 	x->log_facts = facts;
 	if (x->client != NULL)
 		x->client->tls_server_name = SLICE("");

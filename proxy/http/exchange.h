@@ -103,7 +103,7 @@ struct exchange {
 				    string */
 	struct slice client_address; /* set before an upgrade: what the log shows for the client,
 				      * "": the peer */
-	struct slice session_label;  /* bridge: masked session id for the log, in log memory */
+	struct slice session_label;  /* bridge: masked session id for the log, in the arena */
 
 	struct arena arena;
 	struct request_head *req;    /* NULL in a tunnel */
@@ -127,6 +127,7 @@ struct exchange {
 	bool must_close;    /* the codec closes the connection after this exchange */
 	bool is_upgrade;    /* became a tunnel */
 	bool is_relayed;    /* answered by another worker, which has it in its log */
+	bool says_farewell; /* tunnel: its handler tells the client when Pollux leaves */
 	struct exchange_log_facts *log_facts;
 
 	struct grave grave;

@@ -273,7 +273,7 @@ static void server_drain(struct server_codec *base)
 	self->is_draining = true;
 	if (self->state == SERVER_IDLE) {
 		h1_server_finish(self);
-	} else if (self->state == SERVER_TUNNEL) {
+	} else if (self->state == SERVER_TUNNEL && !self->x->says_farewell) {
 		ws_tunnel_leave(self->ws);
 		h1_server_read_tunnel(self);
 		notice_post(self->loop, &self->pump);

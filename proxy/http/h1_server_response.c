@@ -75,7 +75,7 @@ static void start_tunnel(struct h1_server *self)
 	self->state = SERVER_TUNNEL;
 	self->ws = memory_alloc(sizeof(*self->ws));
 	ws_tunnel_init(self->ws);
-	if (self->is_draining)
+	if (self->is_draining && !self->x->says_farewell)
 		ws_tunnel_leave(self->ws);
 	self->progress_ms = loop_now_ms(self->loop);
 	h1_server_set_deadline(self, (int64_t)self->x->tunnel_timeout_ms);

@@ -474,7 +474,8 @@ static void server_drain(struct server_codec *base)
 		if (!stream->base.is_tunnel)
 			continue;
 		has_tunnels = true;
-		leave_tunnel(stream);
+		if (!stream->x.says_farewell)
+			leave_tunnel(stream);
 	}
 	/* Some browsers cut WebSockets when they see a GOAWAY: they get the closes first. */
 	if (has_tunnels && self->goaway == GOAWAY_NONE) {

@@ -137,7 +137,7 @@ void h2_server_become_tunnel(struct h2_server_stream *stream)
 	stream->section = NULL;
 	exchange_become_tunnel(&stream->x);
 	stream->base.is_tunnel = true;
-	if (self->is_draining)
+	if (self->is_draining && !stream->x.says_farewell)
 		ws_tunnel_leave(stream->base.ws);
 	stream->base.in_ms = stream->base.out_ms = loop_now_ms(self->session.loop);
 	h2_stream_wake(&stream->base);

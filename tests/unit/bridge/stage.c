@@ -22,6 +22,7 @@ static struct {
 	struct backend *backend;
 	struct bridge *bridge;
 	struct exchange_service service;
+	bool (*start)(struct exchange *x); /* a test's own handler */
 	struct dial **dials;
 	size_t n_dials;
 	size_t n_taken;
@@ -90,6 +91,8 @@ static void on_request(void *arg, struct exchange *x)
 {
 	(void)arg;
 	x->route = &stage.conf->routes[0];
+	if (stage.start != NULL && stage.start(x))
+		return;
 	if (bridge_start(stage.bridge, x))
 		return;
 	stage.n_forwarded++;
@@ -119,6 +122,11 @@ void stage_serve(struct conn_fake *conn)
 	(void)h1_server_new(stage.loop, conn_fake_conn(conn), &stage.conf->listens[0],
 		&stage.service, &owner, NULL);
 	stage_settle();
+}
+
+void stage_set_handler(bool (*start)(struct exchange *x))
+{
+	stage.start = start;
 }
 
 size_t stage_n_forwarded(void)

@@ -33,6 +33,8 @@ void stage_close(void);
 int stage_tear_down(void **state);
 struct bridge *stage_bridge(void);
 void stage_pass_ms(uint64_t ms);
+/* Requests are for `start` first, which says whether it takes them; NULL: for the bridge alone. */
+void stage_set_handler(bool (*start)(struct exchange *x));
 /* Requests that the bridge gave back to be forwarded; they are answered with 299. */
 size_t stage_n_forwarded(void);
 /* Dials so far. */
@@ -62,6 +64,14 @@ bool client_is_done(struct client *self);
 bool client_is_closed(struct client *self);
 /* The client goes. */
 void client_leave(struct client *self);
+/* The client ends its side. */
+void client_end(struct client *self);
+/* Pollux has ended its side. */
+bool client_is_ended(struct client *self);
+/* Bytes that wait because Pollux does not read. */
+size_t client_n_unread(struct client *self);
+/* The body that has come, to be drained. */
+struct bytes *client_bytes(struct client *self);
 /* How many more bytes the client's TCP takes. */
 void client_set_room(struct client *self, size_t room);
 

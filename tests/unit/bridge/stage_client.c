@@ -115,13 +115,16 @@ static bool parse_head(struct client *self)
 	length = client_field(self, "Content-Length");
 	self->is_chunked = client_field(self, "Transfer-Encoding") != NULL;
 	self->left = length != NULL ? strtoull(length, NULL, 10) : 0;
+	/* The bytes of a tunnel are a body that only the connection ends. */
+	if (self->status == 101)
+		self->left = UINT64_MAX;
 	self->is_done = !self->is_chunked && self->left == 0;
 	return true;
 }
 
 static void move_body(struct client *self)
 {
-	size_t n = MIN(bytes_size(&self->raw), (size_t)self->left);
+	size_t n = (size_t)MIN((uint64_t)bytes_size(&self->raw), self->left);
 
 	bytes_move(&self->body, &self->raw, n);
 	self->left -= n;
@@ -221,6 +224,12 @@ const char *client_take(struct client *self)
 	return body;
 }
 
+struct bytes *client_bytes(struct client *self)
+{
+	client_read(self);
+	return &self->body;
+}
+
 bool client_is_done(struct client *self)
 {
 	client_read(self);
@@ -236,6 +245,22 @@ void client_leave(struct client *self)
 {
 	conn_fake_lose(self->conn, CONN_LOSS_RESET);
 	stage_settle();
+}
+
+void client_end(struct client *self)
+{
+	conn_fake_feed_end(self->conn);
+	stage_settle();
+}
+
+bool client_is_ended(struct client *self)
+{
+	return conn_fake_has_ended(self->conn);
+}
+
+size_t client_n_unread(struct client *self)
+{
+	return conn_fake_n_unread(self->conn);
 }
 
 void client_set_room(struct client *self, size_t room)
