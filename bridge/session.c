@@ -550,11 +550,11 @@ void session_orphan(struct session *self, struct session_send *send)
 	self->orphan_cost += send->cost;
 }
 
-void session_end(struct session *self)
+void session_end(struct session *self, uint16_t code, struct slice reason)
 {
 	session_set_state(self, SESSION_CLOSING);
 	refuse_sends(self);
-	feed_finish(self->feed, WS_CODE_NORMAL, SLICE(""));
+	feed_finish(self->feed, code, reason);
 }
 
 /* Names. */

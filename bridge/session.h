@@ -194,8 +194,8 @@ void session_withdraw(struct session *self, struct session_send *send);
  * it is dropped.
  */
 void session_orphan(struct session *self, struct session_send *send);
-/* The client wants the end. Only SESSION_OPEN. */
-void session_end(struct session *self);
+/* The client wants the end, with this close code to the backend. Only SESSION_OPEN. */
+void session_end(struct session *self, uint16_t code, struct slice reason);
 
 const char *session_state_name(enum session_state state);
 const char *send_outcome_name(enum send_outcome outcome);

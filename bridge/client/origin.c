@@ -3,9 +3,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define EXPOSED_FIELDS "Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link, Retry-After"
+#define EXPOSED_FIELDS \
+	"Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link, Retry-After, " \
+	"Sec-WebSocket-Protocol"
 #define ALLOWED_FIELDS \
-	"Pollux-Seq, Pollux-Ack, Idempotency-Key, Content-Type, Last-Event-ID, Prefer"
+	"Pollux-Seq, Pollux-Ack, Pollux-Protocol, Idempotency-Key, Content-Type, " \
+	"Last-Event-ID, Prefer"
 #define PREFLIGHT_AGE "600"
 
 static bool is_listed(struct slice origin, const struct conf_strings *allowed)

@@ -37,14 +37,15 @@ enum origin_verdict origin_check(const struct fields *request, struct slice sche
  * Fields of every answer: Vary: Origin if the list is not empty; and for ORIGIN_LISTED
  * Access-Control-Allow-Origin (the Origin as sent), Access-Control-Allow-Credentials: true and
  * Access-Control-Expose-Headers: Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link,
- * Retry-After.
+ * Retry-After, Sec-WebSocket-Protocol.
  */
 void origin_add_fields(struct fields *answer, struct arena *arena, enum origin_verdict verdict,
 	struct slice origin, const struct conf_strings *allowed);
 /*
  * Further fields of an answer to OPTIONS: Allow (the methods), and for ORIGIN_LISTED
  * Access-Control-Allow-Methods: the methods; Access-Control-Allow-Headers: Pollux-Seq, Pollux-Ack,
- * Idempotency-Key, Content-Type, Last-Event-ID, Prefer; Access-Control-Max-Age: 600.
+ * Pollux-Protocol, Idempotency-Key, Content-Type, Last-Event-ID, Prefer; Access-Control-Max-Age:
+ * 600.
  */
 void origin_add_preflight_fields(struct fields *answer, struct arena *arena,
 	enum origin_verdict verdict, struct slice methods);

@@ -175,6 +175,15 @@ static void start(struct plain_exchange *px)
 	}
 }
 
+static void forgo_socket(struct plain_exchange *px)
+{
+	struct plain_request *request = &px->request;
+
+	request->action = request->id.n > 0 ? PLAIN_ERROR : PLAIN_TUNNEL;
+	request->status = 400;
+	request->error = "websocket is not supported here";
+}
+
 static bool plain_start(struct bridge *bridge, struct exchange *x)
 {
 	struct plain_exchange *px = arena_alloc_zeroed(&x->arena, sizeof(*px));
@@ -187,6 +196,9 @@ static bool plain_start(struct bridge *bridge, struct exchange *x)
 		return false;
 	px->verdict = origin_check(
 		&x->req->fields, hop_client_scheme(x), hop_client_host(x), &route->allowed_origins);
+	/* Without WebSockets a handshake is an ordinary request. */
+	if (px->request.form == PLAIN_SOCKET && !route->websocket)
+		forgo_socket(px);
 	if (px->request.action == PLAIN_TUNNEL && px->verdict != ORIGIN_REFUSED)
 		return false;
 	/* Whoever reads the log must not get the session. */

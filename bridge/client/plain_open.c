@@ -205,6 +205,7 @@ static void dial(struct plain_opening *self, struct session_send *send)
 		.path = px->request.path,
 		.query = px->request.query,
 		.has_query = px->request.has_query,
+		.protocols = &px->request.protocols,
 	};
 	struct session *session;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bridge/client/media_type.h"
+#include "bridge/client/ws_endpoint.h"
 #include "bridge/session_id.h"
 
 #define KEY_MAX 255
@@ -341,13 +342,29 @@ static void check_key(struct plain_request *self, const struct fields *fields)
 		set_error(self, 400, "idempotency key");
 }
 
+static void choose_websocket(struct plain_request *self, const struct request_head *head)
+{
+	bool is_ours = ws_endpoint_is_offered(head, SLICE(PLAIN_SOCKET_PROTOCOL));
+
+	self->is_wait_preferred = false;
+	self->form = is_ours ? PLAIN_SOCKET : self->form;
+	if (self->id.n > 0 && !is_ours)
+		set_error(self, 400, "websocket is not supported here");
+	else if (self->id.n > 0)
+		self->action = PLAIN_ATTACH;
+	else if (!is_ours)
+		self->action = PLAIN_TUNNEL;
+	else if (self->path.n > 0 && self->path.p[self->path.n - 1] == '/')
+		set_error(self, 404, "unknown session");
+	else
+		self->action = PLAIN_OPEN;
+}
+
 static void choose_action(struct plain_request *self, const struct request_head *head,
 	const struct parameters *parameters, uint64_t wait_limit_ms)
 {
 	if (head->is_websocket) {
-		self->action = PLAIN_TUNNEL;
-		if (self->id.n > 0)
-			set_error(self, 400, "websocket is not supported here");
+		choose_websocket(self, head);
 		return;
 	}
 	if (head->method == METHOD_OPTIONS) {
@@ -365,6 +382,45 @@ static void choose_action(struct plain_request *self, const struct request_head 
 		self->is_wait_preferred = false;
 }
 
+/* Appends the elements of a field's lists but PLAIN_SOCKET_PROTOCOL. */
+static char *put_protocols(char *to, const struct fields *fields, enum field_id id, bool *is_first)
+{
+	for (uint32_t i = 0; i < fields->n; i++) {
+		struct slice rest = fields->items[i].value, element;
+
+		if (fields->items[i].id != id)
+			continue;
+		while (slice_next_element(&rest, &element)) {
+			if (slice_equals(element, SLICE(PLAIN_SOCKET_PROTOCOL)))
+				continue;
+			if (!*is_first)
+				to = mempcpy(to, ", ", 2);
+			to = mempcpy(to, element.p, element.n);
+			*is_first = false;
+		}
+	}
+	return to;
+}
+
+static void find_protocols(
+	struct plain_request *self, const struct fields *fields, struct arena *arena)
+{
+	bool is_first = true;
+	size_t n = 0;
+	char *text, *to;
+
+	for (uint32_t i = 0; i < fields->n; i++)
+		if (fields->items[i].id == FIELD_SEC_WEBSOCKET_PROTOCOL ||
+			fields->items[i].id == FIELD_POLLUX_PROTOCOL)
+			n += 2 * fields->items[i].value.n + 2;
+	if (n == 0)
+		return;
+	text = arena_alloc_text(arena, n);
+	to = put_protocols(text, fields, FIELD_SEC_WEBSOCKET_PROTOCOL, &is_first);
+	to = put_protocols(to, fields, FIELD_POLLUX_PROTOCOL, &is_first);
+	self->protocols = slice_of(text, (size_t)(to - text));
+}
+
 void plain_request_parse(struct plain_request *self, const struct request_head *head,
 	uint64_t wait_limit_ms, struct arena *arena)
 {
@@ -379,6 +435,7 @@ void plain_request_parse(struct plain_request *self, const struct request_head *
 	self->wants_text = wants_text(&accepted);
 	self->is_wait_preferred = parse_prefer(fields, wait_limit_ms, &self->wait_ms, arena);
 	parse_event_id(self, fields);
+	find_protocols(self, fields, arena);
 	self->ack = parse_number_field(fields, FIELD_POLLUX_ACK);
 	self->seq = parse_number_field(fields, FIELD_POLLUX_SEQ);
 	if (self->seq.state == PLAIN_GIVEN && self->seq.value == 0)
@@ -421,6 +478,8 @@ const char *plain_form_name(enum plain_form form)
 		return "events";
 	case PLAIN_LINES:
 		return "lines";
+	case PLAIN_SOCKET:
+		return "socket";
 	}
 	return "?";
 }

@@ -40,7 +40,11 @@ enum plain_form {
 	PLAIN_POLL,    /* one JSON object */
 	PLAIN_EVENTS,  /* text/event-stream */
 	PLAIN_LINES,   /* application/x-ndjson */
+	PLAIN_SOCKET,  /* a WebSocket with the subprotocol below */
 };
+
+/* Compared as it stands (RFC 6455 section 4.1); never offered to the backend. */
+#define PLAIN_SOCKET_PROTOCOL "pollux.v1"
 
 /* A number that a client may give: decimal digits only, at most 2^64 - 1. */
 enum plain_number_state {
@@ -84,7 +88,12 @@ struct plain_request {
 	uint64_t wait_ms;	/* a poll's, capped by the route's limit */
 	bool is_wait_preferred; /* it came from Prefer: say Preference-Applied: wait=N */
 	bool as_json;		/* ?as=json; other values mean nothing */
-	bool wants_text;	/* Accept names text/plain (PLAIN_CREATED) */
+	/*
+	 * What to offer to the backend as Sec-WebSocket-Protocol: the client's without
+	 * PLAIN_SOCKET_PROTOCOL, and those in Pollux-Protocol, which pages can send with fetch.
+	 */
+	struct slice protocols;
+	bool wants_text; /* Accept names text/plain (PLAIN_CREATED) */
 	struct plain_number after;
 	struct plain_number seq; /* Pollux-Seq; 0 is malformed */
 	struct plain_number ack; /* Pollux-Ack */
@@ -98,8 +107,10 @@ struct plain_request {
  * wait_limit_ms is the route's poll_wait_ms. Slices of the result lie in the head or the arena.
  *
  * The rules, in order:
- *  - A valid WebSocket handshake (head->is_websocket): on P PLAIN_TUNNEL; on P/~ID PLAIN_ERROR
- *    400 "websocket is not supported here". A handshake that is not valid is no handshake.
+ *  - A valid WebSocket handshake (head->is_websocket) that offers PLAIN_SOCKET_PROTOCOL: on P
+ *    PLAIN_OPEN, on P/~ID PLAIN_ATTACH, with PLAIN_SOCKET. One that does not: on P PLAIN_TUNNEL, on
+ *    P/~ID PLAIN_ERROR 400 "websocket is not supported here". A handshake that is not valid is no
+ *    handshake.
  *  - OPTIONS: PLAIN_PREFLIGHT.
  *  - On P/~ID: GET is PLAIN_ATTACH; POST is PLAIN_SEND, or PLAIN_CLOSE if the query has a
  *    parameter `close` (with or without a value); DELETE is PLAIN_CLOSE; anything else

@@ -4,6 +4,7 @@
 
 #include "bridge/client/post.h"
 #include "proxy/base/memory.h"
+#include "proxy/http/ws_frame.h"
 
 /* A post on its way: collecting its body, or waiting for room in the queue to the backend. */
 struct plain_send {
@@ -185,6 +186,6 @@ void plain_send_start(struct plain_exchange *px, struct session *session)
 
 void plain_send_close(struct plain_exchange *self, struct session *session)
 {
-	session_end(session);
+	session_end(session, WS_CODE_NORMAL, SLICE(""));
 	plain_answer_done(self, session);
 }

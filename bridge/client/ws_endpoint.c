@@ -13,6 +13,7 @@
 #include "proxy/http/date.h"
 #include "proxy/http/ws_frame.h"
 #include "proxy/http/ws_message.h"
+#include "proxy/route/hop_client.h"
 
 enum ws_endpoint_state {
 	WS_ENDPOINT_OPEN,
@@ -101,8 +102,9 @@ static struct response_head *make_head(
 	head->status = 101;
 	head->version_minor = 1;
 	head->is_upgrade = true;
-	fields_add_known(&head->fields, &x->arena, FIELD_DATE, SLICE("Date"),
-		arena_copy(&x->arena, http_date()));
+	if (options->fields == NULL || fields_find(options->fields, FIELD_DATE) == NULL)
+		fields_add_known(&head->fields, &x->arena, FIELD_DATE, SLICE("Date"),
+			arena_copy(&x->arena, http_date()));
 	if (options->protocol.n > 0)
 		fields_add_known(&head->fields, &x->arena, FIELD_SEC_WEBSOCKET_PROTOCOL,
 			SLICE("Sec-WebSocket-Protocol"), options->protocol);
@@ -150,6 +152,7 @@ struct ws_endpoint *ws_endpoint_accept(struct exchange *x,
 	timer_init(&self->timer, on_timer, self);
 	notice_init(&self->resume, on_readable, self);
 	exchange_set_handler(x, &handler, self);
+	x->client_address = hop_client_address(x);
 	/* Silence and stalls are watched here. */
 	x->tunnel_timeout_ms = 0;
 	x->says_farewell = true;

@@ -7,6 +7,7 @@
 
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridge/feed/feed_ws_request.h"
 #include "bridge/feed/frame_marks.h"
@@ -53,6 +54,7 @@ struct feed_ws {
 	struct notice pump;   /* there may be something to send */
 	enum feed_ws_state state;
 	uint16_t finish_code;
+	struct slice finish_reason; /* own memory */
 	bool is_reading;
 	bool has_heard;	  /* since the timer was set for a ping */
 	bool is_ping_out; /* nothing has come since it went */
@@ -122,6 +124,7 @@ static void feed_ws_free(void *arg)
 	struct feed_ws *self = arg;
 
 	arena_clear(&self->arena);
+	free((char *)self->finish_reason.p);
 	free(self);
 }
 
@@ -341,7 +344,7 @@ static void tell_closed(struct feed_ws *self, uint16_t code, struct slice reason
 
 	if (self->state == FEED_WS_FINISHING) {
 		code = self->finish_code;
-		reason = SLICE("");
+		reason = self->finish_reason;
 	}
 	if (owner != NULL)
 		owner->on_closed(self->base.arg, code, reason);
@@ -408,7 +411,7 @@ static void go_on_finishing(struct feed_ws *self)
 {
 	flush(self);
 	if (TAILQ_EMPTY(&self->queue)) {
-		put_close(self, self->finish_code, SLICE(""));
+		put_close(self, self->finish_code, self->finish_reason);
 		self->to_backend.limit = 1;
 		if (pipe_room(&self->to_backend) > 0 && n_passed(self) == self->n_put) {
 			tell_closed(self, self->finish_code, SLICE(""));
@@ -419,11 +422,21 @@ static void go_on_finishing(struct feed_ws *self)
 	wait_for_tcp(self);
 }
 
+static void keep_reason(struct feed_ws *self, struct slice reason)
+{
+	char *copy;
+
+	if (reason.n == 0)
+		return;
+	copy = memory_alloc(reason.n);
+	memcpy(copy, reason.p, reason.n);
+	self->finish_reason = slice_of(copy, reason.n);
+}
+
 static void feed_ws_finish(struct feed *base, uint16_t code, struct slice reason)
 {
 	struct feed_ws *self = (struct feed_ws *)base;
 
-	(void)reason;
 	switch (self->state) {
 	case FEED_WS_OPENING:
 	case FEED_WS_REFUSED:
@@ -436,6 +449,7 @@ static void feed_ws_finish(struct feed *base, uint16_t code, struct slice reason
 		}
 		self->state = FEED_WS_FINISHING;
 		self->finish_code = code;
+		keep_reason(self, reason);
 		self->n_passed = n_passed(self);
 		self->progress_ms = loop_now_ms(self->loop);
 		self->recheck_ms = 1;

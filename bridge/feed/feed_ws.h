@@ -28,6 +28,9 @@ struct feed_ws_target {
 	struct slice path;	 /* P */
 	struct slice query;	 /* of P, without the bridge's parameters */
 	bool has_query;
+	/* Offered instead of what the client's Sec-WebSocket-Protocol says; "": none; NULL: that.
+	 */
+	const struct slice *protocols;
 };
 
 /* Dials. What is needed of the exchange is copied. */

@@ -58,10 +58,15 @@ struct request_head *feed_ws_request_make(
 	for (uint32_t i = 0; i < forwarded->fields.n; i++) {
 		const struct field *field = &forwarded->fields.items[i];
 
+		if (field->id == FIELD_SEC_WEBSOCKET_PROTOCOL && target->protocols != NULL)
+			continue;
 		if (goes_with_handshake(field))
 			fields_add_known(&head->fields, arena, field->id,
 				arena_copy(arena, field->name), arena_copy(arena, field->value));
 	}
+	if (target->protocols != NULL && target->protocols->n > 0)
+		fields_add_known(&head->fields, arena, FIELD_SEC_WEBSOCKET_PROTOCOL,
+			SLICE("Sec-WebSocket-Protocol"), arena_copy(arena, *target->protocols));
 	ws_upgrade_add_key(&head->fields, arena);
 	return head;
 }

@@ -40,6 +40,7 @@
 	X(FIELD_ORIGIN, "origin") \
 	X(FIELD_POLLUX_ACK, "pollux-ack") \
 	X(FIELD_POLLUX_HOP, "pollux-hop") \
+	X(FIELD_POLLUX_PROTOCOL, "pollux-protocol") \
 	X(FIELD_POLLUX_SEQ, "pollux-seq") \
 	X(FIELD_PREFER, "prefer") \
 	X(FIELD_PRIORITY, "priority") \

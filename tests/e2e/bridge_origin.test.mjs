@@ -10,7 +10,8 @@ import { handshake } from './lib/websocket_bytes.mjs';
 const LISTED = 'https://app.example';
 const WITH_LIST = { route: { allowed_origins: [LISTED, 'http://other.example:8080'] } };
 
-const EXPOSED = 'Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link, Retry-After';
+const EXPOSED = 'Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link, Retry-After, '
+	+ 'Sec-WebSocket-Protocol';
 
 // What an answer to a listed origin has besides.
 const SHARED = {
@@ -210,7 +211,8 @@ test('OPTIONS is answered by the bridge', async (t) => {
 				Allow: methods,
 				'Access-Control-Allow-Methods': methods,
 				'Access-Control-Allow-Headers':
-					'Pollux-Seq, Pollux-Ack, Idempotency-Key, Content-Type, Last-Event-ID, Prefer',
+					'Pollux-Seq, Pollux-Ack, Pollux-Protocol, Idempotency-Key, Content-Type, '
+					+ 'Last-Event-ID, Prefer',
 			},
 			body: '',
 		});

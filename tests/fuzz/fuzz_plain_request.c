@@ -78,7 +78,7 @@ static void check_action(const struct plain_request *request, const struct reque
 	bool is_get = head->method == METHOD_GET, is_post = head->method == METHOD_POST;
 
 	ASSERT(head->is_websocket ==
-		(request->action == PLAIN_TUNNEL ||
+		(request->action == PLAIN_TUNNEL || request->form == PLAIN_SOCKET ||
 			(request->action == PLAIN_ERROR && head->is_websocket)));
 	switch (request->action) {
 	case PLAIN_FORWARD:
@@ -121,6 +121,7 @@ static void check_values(const struct plain_request *request)
 	ASSERT(request->last_event_id.state != PLAIN_GIVEN ||
 		(session_id_has_form(request->last_event_id.id) &&
 			request->last_event_id.cursor.state != PLAIN_ABSENT));
+	ASSERT(slice_find(request->protocols, '\n') == request->protocols.n);
 	ASSERT(!request->has_key || (request->key.n >= 1 && request->key.n <= 255));
 }
 

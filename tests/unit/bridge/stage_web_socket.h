@@ -6,7 +6,7 @@
 
 struct web_socket;
 
-/* A new client's handshake; `fields` as in client_request. Freed with the stage's client. */
+/* A new client's handshake; `fields` as in client_request. */
 struct web_socket *web_socket_request(const char *target, const char *fields);
 struct client *web_socket_client(struct web_socket *self);
 /* The same, and it has been accepted. */

@@ -193,7 +193,7 @@ static void assert_fields(const struct fields *fields, const char *text)
 	"Access-Control-Allow-Origin: HTTPS://A.example\n" \
 	"Access-Control-Allow-Credentials: true\n" \
 	"Access-Control-Expose-Headers: Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, " \
-	"Link, Retry-After\n"
+	"Link, Retry-After, Sec-WebSocket-Protocol\n"
 
 static void fields_of_every_answer(void **state)
 {
@@ -231,7 +231,8 @@ static void fields_of_a_preflight(void **state)
 	assert_fields(&fields,
 		"Allow: GET, POST\n"
 		"Access-Control-Allow-Methods: GET, POST\n"
-		"Access-Control-Allow-Headers: Pollux-Seq, Pollux-Ack, Idempotency-Key, "
+		"Access-Control-Allow-Headers: Pollux-Seq, Pollux-Ack, Pollux-Protocol, "
+		"Idempotency-Key, "
 		"Content-Type, Last-Event-ID, Prefer\n"
 		"Access-Control-Max-Age: 600\n");
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {

@@ -577,13 +577,15 @@ static void listed_origins_get_cors_fields(void **state)
 	has_field(client, "Access-Control-Allow-Origin", "https://o.example");
 	has_field(client, "Access-Control-Allow-Credentials", "true");
 	has_field(client, "Access-Control-Expose-Headers",
-		"Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link, Retry-After");
+		"Pollux-Session, Pollux-Cursor, Pollux-Seq, Location, Link, Retry-After, "
+		"Sec-WebSocket-Protocol");
 	has_field(client, "Vary", "Origin");
 	client = client_request("OPTIONS", "/chat/~w1.x", origin, NULL);
 	has_answer(client, 204, "");
 	has_field(client, "Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
 	has_field(client, "Access-Control-Allow-Headers",
-		"Pollux-Seq, Pollux-Ack, Idempotency-Key, Content-Type, Last-Event-ID, Prefer");
+		"Pollux-Seq, Pollux-Ack, Pollux-Protocol, Idempotency-Key, Content-Type, "
+		"Last-Event-ID, Prefer");
 	client = client_request("OPTIONS", "/chat", "", NULL);
 	has_answer(client, 204, "");
 	lacks_field(client, "Access-Control-Allow-Methods");

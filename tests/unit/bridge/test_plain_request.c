@@ -13,7 +13,7 @@
  * A row is a request line without version, further fields, and what must come of it:
  *
  *	ACTION [FORM] P [id=ID] [?QUERY] [wait=MS] [preferred] [json] [text] [after=N] [seq=N]
- *	[ack=N] [last=ID@N] [key=K] [STATUS ERROR]
+ *	[ack=N] [last=ID@N] [key=K] [protocols=LIST] [STATUS ERROR]
  *
  * where "!" in the place of a number is a malformed one, and what is absent is left out.
  */
@@ -27,6 +27,7 @@ struct row {
 #define WEBSOCKET \
 	"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define OURS(list) WEBSOCKET "Sec-WebSocket-Protocol: " list "\r\n"
 #define EVENTS "Accept: text/event-stream\r\n"
 #define LINES "Accept: application/x-ndjson\r\n"
 
@@ -112,6 +113,8 @@ static void summarise(struct summary *summary, const struct plain_request *reque
 	}
 	if (request->has_key)
 		tell(summary, " key=%.*s", SLICE_ARG(request->key));
+	if (request->protocols.n > 0)
+		tell(summary, " protocols=%.*s", SLICE_ARG(request->protocols));
 	if (request->action == PLAIN_ERROR)
 		tell(summary, " %u %s", request->status, request->error);
 }
@@ -179,6 +182,9 @@ static void a_websocket_handshake_is_a_tunnel(void **state)
 		{"GET /chat/", WEBSOCKET, "tunnel /chat/"},
 		{"GET /chat/~a?after=3", WEBSOCKET,
 			"error /chat id=a after=3 400 websocket is not supported here"},
+		{"GET /chat/~a?after=3", WEBSOCKET "Sec-WebSocket-Protocol: pollux.v2\r\n",
+			"error /chat id=a after=3 protocols=pollux.v2 400 websocket is not "
+			"supported here"},
 		/* not valid: the key is missing */
 		{"GET /chat",
 			"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -186,6 +192,30 @@ static void a_websocket_handshake_is_a_tunnel(void **state)
 			"forward /chat"},
 		{"GET /chat/~a", "Connection: Upgrade\r\nUpgrade: websocket\r\n",
 			"attach poll /chat id=a wait=25000"},
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_LEN(rows));
+}
+
+static void a_websocket_that_is_ours_is_a_session(void **state)
+{
+	static const struct row rows[] = {
+		{"GET /chat?a=1", OURS("pollux.v1"), "open socket /chat ?a=1"},
+		{"GET /chat?wait=x", OURS("pollux.v1") EVENTS "Prefer: wait=3\r\n",
+			"open socket /chat"},
+		{"GET /chat", OURS("chat.v2, pollux.v1,other"),
+			"open socket /chat protocols=chat.v2, other"},
+		{"GET /chat", OURS("pollux.v1") "Sec-WebSocket-Protocol: b\r\n",
+			"open socket /chat protocols=b"},
+		{"GET /chat", OURS("Pollux.v1"), "tunnel /chat protocols=Pollux.v1"},
+		{"GET /chat/", OURS("pollux.v1"), "error /chat/ 404 unknown session"},
+		{"GET /chat/~a?after=3", OURS("pollux.v1"), "attach socket /chat id=a after=3"},
+		{"GET /chat/~a?after=x", OURS("pollux.v1"), "attach socket /chat id=a after=!"},
+		/* what pages send where they cannot name subprotocols */
+		{"POST /chat", "Pollux-Protocol: a, pollux.v1 , b\r\n",
+			"open created /chat protocols=a, b"},
+		{"POST /chat", "Sec-WebSocket-Protocol: pollux.v1\r\n", "open created /chat"},
 	};
 
 	(void)state;
@@ -524,6 +554,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_last_segment_with_a_tilde_is_a_session),
 		cmocka_unit_test(a_websocket_handshake_is_a_tunnel),
+		cmocka_unit_test(a_websocket_that_is_ours_is_a_session),
 		cmocka_unit_test(methods_on_a_session),
 		cmocka_unit_test(methods_on_a_path),
 		cmocka_unit_test(a_path_that_ends_in_a_slash_opens_nothing),
