@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "bridge/client/client_script.h"
 #include "bridge/client/plain.h"
 #include "bridge/dialect.h"
 #include "proxy/base/memory.h"
@@ -39,6 +40,8 @@ bool bridge_has_conns(const struct bridge *self)
 
 bool bridge_start(struct bridge *self, struct exchange *x)
 {
+	if (client_script_start(x))
+		return true;
 	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
 		return plain_dialect.start(self, x);
 	return false;

@@ -203,6 +203,7 @@ struct conf_route {
 	uint64_t replay_size;	      /* sent, not acknowledged */
 	int max_sessions;	      /* of this route */
 	int max_sessions_per_address; /* 0 = no limit */
+	char *client_script;	      /* path of pollux.js; "" = not served */
 };
 
 struct conf {

@@ -222,6 +222,30 @@ static void explain_unknown_backend(const struct conf_route *route, struct conf_
 	free(known);
 }
 
+/* Requests for it have to come to the route. */
+static void check_client_script(const struct conf_route *route, struct conf_errors *errors)
+{
+	const char *fault = find_path_fault(route->client_script);
+	size_t n = strlen(route->path);
+
+	if (route->client_script[0] == '\0')
+		return;
+	while (n > 0 && route->path[n - 1] == '/')
+		n--;
+	if (route->dialects == 0)
+		ROUTE_ERROR(route, "%s",
+			"client_script has no effect without bridge; set it, or leave the script "
+			"out");
+	else if (fault != NULL)
+		ROUTE_ERROR(route, "client_script: %s", fault);
+	else if (strncmp(route->client_script, route->path, n) != 0 ||
+		route->client_script[n] != '/' || route->client_script[n + 1] == '\0')
+		ROUTE_ERROR(route,
+			"client_script is not below the route's path; write a path such as "
+			"\"%.*s/pollux.js\"",
+			(int)n, route->path);
+}
+
 static void check_route_bridge(const struct conf_route *route, struct conf_errors *errors)
 {
 	char message[CONF_VALUE_TEXT_SIZE], queue[CONF_VALUE_TEXT_SIZE];
@@ -264,6 +288,7 @@ static void finish_route(struct conf *conf, struct conf_route *route, struct con
 		}
 	}
 	check_route_bridge(route, errors);
+	check_client_script(route, errors);
 	/* An empty name was reported as missing already. */
 	if (route->backend_name[0] == '\0')
 		return;

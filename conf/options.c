@@ -222,6 +222,8 @@ const struct conf_option conf_options[] = {
 	  HELP("open sessions; beyond them 503") },
 	{ ROW(ROUTE, max_sessions_per_address, INT, max_sessions_per_address), RANGE(0, MANY),
 	  DEFAULT("0"), HELP("open sessions of one client address; 0: no limit") },
+	{ ROW(ROUTE, client_script, STRING, client_script), DEFAULT(""),
+	  HELP("path below the route's at which pollux.js, the client for pages, is served; empty: nowhere") },
 };
 /* clang-format on */
 

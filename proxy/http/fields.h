@@ -33,6 +33,7 @@
 	X(FIELD_HOST, "host") \
 	X(FIELD_HTTP2_SETTINGS, "http2-settings") \
 	X(FIELD_IDEMPOTENCY_KEY, "idempotency-key") \
+	X(FIELD_IF_NONE_MATCH, "if-none-match") \
 	X(FIELD_KEEP_ALIVE, "keep-alive") \
 	X(FIELD_LAST_EVENT_ID, "last-event-id") \
 	X(FIELD_LOCATION, "location") \

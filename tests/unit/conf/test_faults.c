@@ -219,6 +219,19 @@ static void test_combinations(void **state)
 			"3: backend \"app\": tls_certificate_key needs tls_certificate, the PEM "
 			"file "
 			"it belongs to"},
+		{REST "route \"/a\" { backend = app bridge = {plain} client_script = "
+		      "\"/b/pollux.js\" }",
+			"4: route \"/a\": client_script is not below the route's path; write a "
+			"path such as \"/a/pollux.js\""},
+		{REST "route \"/a/\" { backend = app bridge = {plain} client_script = \"/a/\" }",
+			"4: route \"/a/\": client_script is not below the route's path; write a "
+			"path such as \"/a/pollux.js\""},
+		{REST "route \"/b\" { backend = app bridge = {plain} client_script = \"pollux.js\" "
+		      "}",
+			"4: route \"/b\": client_script: the path must start with /"},
+		{REST "route \"/b\" { backend = app client_script = \"/b/pollux.js\" }",
+			"4: route \"/b\": client_script has no effect without bridge; set it, or "
+			"leave the script out"},
 		{REST "route \"/a\" { backend = app bridge = {plain} match = exact }",
 			"4: route \"/a\": bridge needs match = prefix, because sessions live below "
 			"the "

@@ -1,0 +1,291 @@
+// pollux.js in Node: the WebSocket API over each transport, and when transports are blocked.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import test from 'node:test';
+import { gzipSync } from 'node:zlib';
+
+import { bridgeStage } from './lib/bridge.mjs';
+import { PolluxSocket, TRANSPORTS, Talker } from './lib/pollux_js.mjs';
+import { atEnd } from './lib/scope.mjs';
+import { event } from './lib/wait.mjs';
+
+async function stage(t, options = {}) {
+	const { backend, pollux } = await bridgeStage(t, options);
+	return {
+		backend,
+		pollux,
+		url: pollux.url('/chat'),
+		connect: (more) => new Talker(t, pollux.url('/chat'), more),
+	};
+}
+
+test('pollux.js is served, small, and can be asked for again', async (t) => {
+	const { pollux } = await stage(t, { route: { client_script: '/chat/pollux.js' } });
+	const url = pollux.url('/chat/pollux.js');
+	const response = await fetch(url);
+	const text = await response.text();
+	assert.equal(response.status, 200);
+	assert.equal(response.headers.get('Content-Type'), 'text/javascript; charset=utf-8');
+	assert.ok(gzipSync(text).length < 6 * 1024, `${gzipSync(text).length} bytes`);
+	assert.equal((await fetch(url, { headers: { 'If-None-Match': response.headers.get('ETag') } })).status,
+		304);
+	const head = await fetch(url, { method: 'HEAD' });
+	assert.equal(Number(head.headers.get('Content-Length')), Buffer.byteLength(text));
+
+	// What is served is what runs.
+	const module = {};
+	new Function('module', text)(module);
+	assert.equal(module.exports.name, 'PolluxSocket');
+});
+
+for (const transport of TRANSPORTS) {
+	const test_ = (what, run) => test(`${transport}: ${what}`, (t) =>
+		run(t, (options = {}) => stage(t, options), { transports: [transport] }));
+
+	test_('texts and bytes go both ways', async (t, start, options) => {
+		const { backend, connect, url } = await start();
+		const talker = connect(options);
+		assert.equal(talker.socket.readyState, PolluxSocket.CONNECTING);
+		assert.equal(talker.socket.url, url.replace('http', 'ws'));
+		assert.throws(() => talker.socket.send('early'), { name: 'InvalidStateError' });
+		const socket = await backend.accept();
+		await talker.opened();
+		assert.equal(talker.socket.readyState, PolluxSocket.OPEN);
+
+		const texts = ['', 'a', 'two\r\nlines\r', '"\\ \u0000 \u2028 € 𝄞'];
+		for (const text of texts) {
+			talker.socket.send(text);
+			socket.send(text);
+		}
+		const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+		socket.send(bytes);
+		talker.socket.send(new Blob([bytes]));
+		talker.socket.send(new Uint8Array(bytes).buffer);
+		talker.socket.send(new DataView(new Uint8Array(bytes).buffer, 1, 3));
+		assert.ok(talker.socket.bufferedAmount > 0);
+
+		assert.deepEqual(await talker.count(5), [...texts, bytes]);
+		assert.deepEqual(await socket.received.count(7),
+			[...texts, bytes, bytes, Buffer.from([1, 2, 3])]);
+		await talker.until(() => {
+			setTimeout(() => talker.changed(), 10);
+			return talker.socket.bufferedAmount === 0;
+		}, 'all to be acknowledged');
+		assert.equal(talker.socket.transport, transport);
+	});
+
+	test_('blobs come as blobs', async (t, start, options) => {
+		const { backend, connect } = await start();
+		const talker = connect(options);
+		talker.socket.binaryType = 'blob';
+		(await backend.accept()).send(Buffer.from('abc'));
+		const [blob] = await talker.count(1);
+		assert.ok(blob instanceof Blob);
+		assert.equal(await blob.text(), 'abc');
+	});
+
+	test_('the backend closes', async (t, start, options) => {
+		const { backend, connect } = await start();
+		const talker = connect(options);
+		const socket = await backend.accept();
+		await talker.opened();
+		socket.send('last');
+		socket.close(4001, 'that is all');
+		assert.deepEqual(await talker.end(), { code: 4001, reason: 'that is all', wasClean: true });
+		assert.deepEqual(talker.received, ['last']);
+		assert.equal(talker.socket.readyState, PolluxSocket.CLOSED);
+		assert.deepEqual(talker.events, ['open', 'close']);
+	});
+
+	test_('the client closes, after what it sent', async (t, start, options) => {
+		const { backend, connect } = await start();
+		const talker = connect(options);
+		const socket = await backend.accept();
+		await talker.opened();
+		const closed = event(socket, 'close');
+		for (let n = 0; n < 20; n++)
+			talker.socket.send(`message ${n}`);
+		talker.socket.close(4002, 'enough');
+		assert.equal(talker.socket.readyState, PolluxSocket.CLOSING);
+		talker.socket.send('too late');
+		const code = transport === 'websocket' ? 4002 : 1000;
+		const [given, reason] = await closed;
+		assert.equal(given, code);
+		assert.equal(reason.toString(), transport === 'websocket' ? 'enough' : '');
+		assert.equal((await talker.end()).code, code);
+		assert.equal(talker.closed.wasClean, true);
+		assert.deepEqual(socket.received.all, Array.from({ length: 20 }, (_, n) => `message ${n}`));
+	});
+
+	test_('a message over the limit ends it with 1009', async (t, start, options) => {
+		const { backend, connect } = await start({ route: { max_message_size: 100 } });
+		const talker = connect(options);
+		const socket = await backend.accept();
+		await talker.opened();
+		const closed = event(socket, 'close');
+		talker.socket.send('x'.repeat(101));
+		assert.equal((await talker.end()).code, 1009);
+		assert.deepEqual(talker.events, ['open', 'error', 'close']);
+		await closed;
+	});
+
+	test_('a backend that holds back: nothing is lost', async (t, start, options) => {
+		const { backend, connect } = await start({
+			route: { queue: '40k', max_message_size: '20k', send_timeout: '200ms' },
+		});
+		const talker = connect(options);
+		const socket = await backend.accept();
+		await talker.opened();
+		socket.pause();
+		const sent = Array.from({ length: 400 }, (_, n) => `${n} ${'x'.repeat(10_000)}`);
+		for (const text of sent)
+			talker.socket.send(text);
+		setTimeout(() => socket.resume(), 1500);
+		assert.deepEqual(await socket.received.count(sent.length, 60_000), sent);
+	});
+
+	test_('Pollux starts anew: the loss is told', async (t, start, options) => {
+		const { pollux, backend, connect } = await start({ program: { drain: '1s' } });
+		const talker = connect(options);
+		await backend.accept();
+		await talker.opened();
+		await talker.through(transport);
+		await pollux.stop();
+		talker.socket.close();
+		assert.equal((await talker.end()).code, 1006);
+	});
+}
+
+test('a refusal closes, and says the status', async (t) => {
+	const { connect } = await stage(t, { ws: { verifyClient: (_, done) => done(false, 401) } });
+	const talker = connect();
+	assert.deepEqual(await talker.end(), { code: 1006, reason: 'HTTP 401', wasClean: false });
+	assert.deepEqual(talker.events, ['error', 'close']);
+});
+
+test('close before it is open', async (t) => {
+	const { connect } = await stage(t);
+	const talker = connect();
+	talker.socket.close();
+	assert.equal((await talker.end()).code, 1006);
+	assert.equal(talker.socket.readyState, PolluxSocket.CLOSED);
+});
+
+test('wrong codes and reasons are refused', async (t) => {
+	const { connect } = await stage(t);
+	const { socket } = connect();
+	for (const code of [0, 999, 1001, 2999, 5000])
+		assert.throws(() => socket.close(code), { name: 'InvalidAccessError' });
+	assert.throws(() => socket.close(1000, '€'.repeat(42)), { name: 'SyntaxError' });
+});
+
+test('subprotocols are offered to the backend', async (t) => {
+	const { backend, connect } = await stage(t, {
+		ws: { handleProtocols: (offered) => [...offered].at(-1) },
+	});
+	const talker = connect({ protocols: ['chat.v1', 'chat.v2'] });
+	await backend.accept();
+	await talker.opened();
+	assert.equal(talker.socket.protocol, 'chat.v2');
+});
+
+test('handlers can be set, read and removed', async (t) => {
+	const { backend, connect } = await stage(t);
+	const { socket } = connect();
+	let n = 0;
+	const handler = () => n++;
+	assert.equal(socket.onopen, null);
+	socket.onopen = handler;
+	socket.onopen = handler;
+	assert.equal(socket.onopen, handler);
+	socket.onerror = handler;
+	socket.onerror = null;
+	await backend.accept();
+	await event({ once: (type, f) => socket.addEventListener(type, f, { once: true }), off() {} }, 'open');
+	assert.equal(n, 1);
+});
+
+/*
+ * A proxy that blocks what it is told to: 'websocket' (handshakes get 400), 'sse' (streams are held
+ * back as by a proxy that collects whole bodies), 'sends' (POSTs get no answer).
+ */
+async function startProxy(t, pollux, blocked) {
+	const held = new Set();
+	const server = http.createServer((request, response) => {
+		if (blocked.has('sse') && /event-stream/.test(request.headers.accept)) {
+			held.add(response);
+			return;
+		}
+		const forward = http.request({ ...pollux.where(), method: request.method, path: request.url,
+			headers: request.headers }, (answer) => {
+			response.writeHead(answer.statusCode, answer.headers);
+			answer.pipe(response);
+		});
+		forward.on('error', () => response.destroy());
+		response.on('close', () => forward.destroy());
+		request.pipe(forward);
+	});
+	server.on('upgrade', (request, socket) => {
+		socket.on('error', () => {});
+		if (blocked.has('websocket'))
+			socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n');
+		else if (!blocked.has('websocket silently'))
+			socket.destroy();
+		else
+			held.add(socket);
+	});
+	server.listen(0, '127.0.0.1');
+	await event(server, 'listening');
+	atEnd(t, () => {
+		server.close();
+		held.forEach((one) => one.destroy());
+		server.closeAllConnections();
+	});
+	return `http://127.0.0.1:${server.address().port}/chat`;
+}
+
+for (const [blocked, wanted] of [
+	[['websocket'], 'sse'],
+	[['websocket silently'], 'sse'],
+	[['websocket', 'sse'], 'poll'],
+]) {
+	test(`without ${blocked.join(' and ')}: ${wanted}`, async (t) => {
+		const { backend, pollux } = await stage(t);
+		const url = await startProxy(t, pollux, new Set(blocked));
+		const talker = new Talker(t, url, { timeout: 500 });
+		const socket = await backend.accept();
+		await talker.opened();
+		talker.socket.send('up');
+		socket.send('down');
+		assert.deepEqual(await talker.count(1), ['down']);
+		assert.equal(await socket.received.next(), 'up');
+		assert.equal(talker.socket.transport, wanted);
+	});
+}
+
+test('nothing gets through: it gives up', async (t) => {
+	const server = http.createServer((request, response) => response.destroy());
+	server.listen(0, '127.0.0.1');
+	await event(server, 'listening');
+	atEnd(t, () => server.close());
+	const talker = new Talker(t, `http://127.0.0.1:${server.address().port}/`, { patience: 300 });
+	assert.deepEqual(await talker.end(),
+		{ code: 1006, reason: 'nothing gets through', wasClean: false });
+});
+
+test('Retry-After is heeded', async (t) => {
+	const times = [];
+	const server = http.createServer((request, response) => {
+		times.push(Date.now());
+		if (times.length === 1)
+			response.writeHead(503, { 'Retry-After': '1' }).end();
+		else
+			response.writeHead(401).end();
+	});
+	server.listen(0, '127.0.0.1');
+	await event(server, 'listening');
+	atEnd(t, () => server.close());
+	const talker = new Talker(t, `http://127.0.0.1:${server.address().port}/`);
+	assert.equal((await talker.end()).reason, 'HTTP 401');
+	assert.ok(times[1] - times[0] >= 990, `${times[1] - times[0]} ms`);
+});
