@@ -4,9 +4,12 @@ import http from 'node:http';
 import test from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-import { bridgeStage } from './lib/bridge.mjs';
+import { BlockingProxy } from './lib/blocking_proxy.mjs';
+import { bridgeStage, startBackend } from './lib/bridge.mjs';
 import { PolluxSocket, TRANSPORTS, Talker } from './lib/pollux_js.mjs';
+import { Pollux } from './lib/pollux.mjs';
 import { atEnd } from './lib/scope.mjs';
+import { Tap } from './lib/tap.mjs';
 import { event } from './lib/wait.mjs';
 
 async function stage(t, options = {}) {
@@ -145,14 +148,23 @@ for (const transport of TRANSPORTS) {
 	});
 
 	test_('Pollux starts anew: the loss is told', async (t, start, options) => {
-		const { pollux, backend, connect } = await start({ program: { drain: '1s' } });
-		const talker = connect(options);
+		const backend = await startBackend(t);
+		const startPollux = () => Pollux.start(t, {
+			backend: { servers: [backend] },
+			route: [{ path: '/chat', bridge: ['plain'] }],
+		});
+		const pollux = await startPollux();
+		const target = pollux.where();
+		const tap = await Tap.start(t, target);
+		const talker = new Talker(t, `http://${tap.address}/chat`, options);
 		await backend.accept();
 		await talker.opened();
 		await talker.through(transport);
 		await pollux.stop();
-		talker.socket.close();
-		assert.equal((await talker.end()).code, 1006);
+		Object.assign(target, (await startPollux()).where());
+		assert.deepEqual(await talker.end(),
+			{ code: 1006, reason: 'the session is lost', wasClean: false });
+		assert.deepEqual(talker.events, ['open', 'error', 'close']);
 	});
 }
 
@@ -205,45 +217,6 @@ test('handlers can be set, read and removed', async (t) => {
 	assert.equal(n, 1);
 });
 
-/*
- * A proxy that blocks what it is told to: 'websocket' (handshakes get 400), 'sse' (streams are held
- * back as by a proxy that collects whole bodies), 'sends' (POSTs get no answer).
- */
-async function startProxy(t, pollux, blocked) {
-	const held = new Set();
-	const server = http.createServer((request, response) => {
-		if (blocked.has('sse') && /event-stream/.test(request.headers.accept)) {
-			held.add(response);
-			return;
-		}
-		const forward = http.request({ ...pollux.where(), method: request.method, path: request.url,
-			headers: request.headers }, (answer) => {
-			response.writeHead(answer.statusCode, answer.headers);
-			answer.pipe(response);
-		});
-		forward.on('error', () => response.destroy());
-		response.on('close', () => forward.destroy());
-		request.pipe(forward);
-	});
-	server.on('upgrade', (request, socket) => {
-		socket.on('error', () => {});
-		if (blocked.has('websocket'))
-			socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n');
-		else if (!blocked.has('websocket silently'))
-			socket.destroy();
-		else
-			held.add(socket);
-	});
-	server.listen(0, '127.0.0.1');
-	await event(server, 'listening');
-	atEnd(t, () => {
-		server.close();
-		held.forEach((one) => one.destroy());
-		server.closeAllConnections();
-	});
-	return `http://127.0.0.1:${server.address().port}/chat`;
-}
-
 for (const [blocked, wanted] of [
 	[['websocket'], 'sse'],
 	[['websocket silently'], 'sse'],
@@ -251,8 +224,9 @@ for (const [blocked, wanted] of [
 ]) {
 	test(`without ${blocked.join(' and ')}: ${wanted}`, async (t) => {
 		const { backend, pollux } = await stage(t);
-		const url = await startProxy(t, pollux, new Set(blocked));
-		const talker = new Talker(t, url, { timeout: 500 });
+		const proxy = await BlockingProxy.start(t, pollux.where());
+		proxy.blocked = new Set(blocked);
+		const talker = new Talker(t, `http://127.0.0.1:${proxy.port}/chat`, { timeout: 500 });
 		const socket = await backend.accept();
 		await talker.opened();
 		talker.socket.send('up');
