@@ -26,6 +26,8 @@ static void on_head(void *arg, struct response_head *head)
 	struct relay *self = arg;
 
 	self->x->is_relayed = true;
+	/* A tunnel ends at the owner, who has its own close for a drain. */
+	self->x->says_farewell = head->is_upgrade;
 	exchange_respond(self->x, head);
 }
 

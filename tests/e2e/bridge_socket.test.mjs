@@ -412,3 +412,23 @@ for (const link of LINKS) {
 		await stage.pollux.left();
 	});
 }
+
+test('several workers: a session is found from each, and says its own farewell', async (t) => {
+	const stage = await start(t, { program: { workers: 3 } });
+	const resumed = [];
+	for (let n = 0; n < 12; n++) {
+		const [client, backend] = await stage.open();
+		backend.send(`message of ${n}`);
+		await client.expect({ seq: 1, text: `message of ${n}` });
+		client.wire.reset();
+		const again = await stage.resume(client.id, 0);
+		await again.expect({ seq: 1, text: `message of ${n}` });
+		again.say({ n: 1, text: `answer of ${n}` });
+		await again.expect({ sent: 1 });
+		assert.equal(await backend.received.next(), `answer of ${n}`);
+		resumed.push(again);
+	}
+	stage.pollux.signal('SIGTERM');
+	await Promise.all(resumed.map((client) => client.expectClose(1012, 'leaving')));
+	await stage.pollux.left();
+});
