@@ -70,10 +70,7 @@ for (const transport of TRANSPORTS) {
 		assert.deepEqual(await talker.count(5), [...texts, bytes]);
 		assert.deepEqual(await socket.received.count(7),
 			[...texts, bytes, bytes, Buffer.from([1, 2, 3])]);
-		await talker.until(() => {
-			setTimeout(() => talker.changed(), 10);
-			return talker.socket.bufferedAmount === 0;
-		}, 'all to be acknowledged');
+		await talker.acknowledged();
 		assert.equal(talker.socket.transport, transport);
 	});
 
@@ -146,6 +143,30 @@ for (const transport of TRANSPORTS) {
 		setTimeout(() => socket.resume(), 1500);
 		assert.deepEqual(await socket.received.count(sent.length, 60_000), sent);
 	});
+
+	// The last message is lost on its way, or only the answer to it.
+	for (const direction of ['toServer', 'toClient']) {
+		test_(`cut with the next byte ${direction}: what was sent arrives once`, async (t, start, options) => {
+			const { backend, pollux } = await start();
+			const tap = await Tap.start(t, pollux.where());
+			const talker = new Talker(t, `http://${tap.address}/chat`, options);
+			const socket = await backend.accept();
+			await talker.opened();
+			await talker.through(transport);
+			talker.socket.send('first');
+			await socket.received.count(1);
+			await talker.acknowledged();
+
+			for (const conn of tap.conns)
+				conn[direction].cutAt = conn[direction].n;
+			talker.socket.send('last');
+			assert.deepEqual(await socket.received.count(2), ['first', 'last']);
+			await talker.acknowledged();
+			socket.send('and down');
+			assert.deepEqual(await talker.count(1), ['and down']);
+			assert.deepEqual(socket.received.all, ['first', 'last']);
+		});
+	}
 
 	test_('Pollux starts anew: the loss is told', async (t, start, options) => {
 		const backend = await startBackend(t);

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { WebSocket } from 'ws';
 
 import { atEnd } from './scope.mjs';
-import { Changing } from './wait.mjs';
+import { Changing, eventually } from './wait.mjs';
 
 const require = createRequire(import.meta.url);
 
@@ -59,21 +59,13 @@ export class Talker extends Changing {
 		return this.received;
 	}
 
-	through(transport, ms) {
-		const { socket } = this;
-		return new Promise((done, fail) => {
-			const timer = setInterval(() => {
-				if (socket.transport !== transport)
-					return;
-				clearInterval(timer);
-				clearTimeout(limit);
-				done();
-			}, 10);
-			const limit = setTimeout(() => {
-				clearInterval(timer);
-				fail(new Error(`${transport} does not get through, but ${socket.transport}`));
-			}, ms ?? 15_000);
-		});
+	// No event tells of these.
+	through(transport) {
+		return eventually(() => this.socket.transport === transport, `${transport} to get through`);
+	}
+
+	acknowledged() {
+		return eventually(() => this.socket.bufferedAmount === 0, 'everything to be acknowledged');
 	}
 
 	end(ms) {
