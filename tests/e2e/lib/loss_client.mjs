@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import https from 'node:https';
+import { WebSocket } from 'ws';
 
 import { PATIENCE_MS, within } from './wait.mjs';
 
@@ -346,12 +347,49 @@ export class LossClient {
 			this.#take({ seq, text });
 	}
 
+	// A WebSocket of pollux.v1. Sometimes we leave in the middle, politely or not.
+	async #socket() {
+		const after = this.cursor;
+		const url = `${this.where.tls ? 'wss' : 'ws'}://127.0.0.1:${this.where.port}${this.url}?after=${after}`;
+		const socket = new WebSocket(url, 'pollux.v1', { rejectUnauthorized: false });
+		const leaveAfter = this.random.chance(0.7) ? Infinity : this.random.size(1, 50);
+		let n = 0;
+		const take = (object) => {
+			if (object.session)
+				this.#takeSession(object);
+			else if (object.closed)
+				this.#takeClose(object.seq, object.closed);
+			else
+				this.#take(object);
+			if (this.random.chance(0.1))
+				socket.send(JSON.stringify({ ack: this.cursor }));
+			if (++n >= leaveAfter || this.cursor >= this.#nWanted)
+				this.random.chance(0.5) ? socket.close() : socket.terminate();
+		};
+		return within(new Promise((done, fail) => {
+			socket.on('message', (data) => {
+				try {
+					if (socket.readyState === WebSocket.OPEN)
+						take(JSON.parse(data));
+				} catch (error) {
+					fail(error);
+				}
+			});
+			socket.on('unexpected-response', (_, response) => {
+				this.#takeRefusal(response, after).then(done, fail);
+			});
+			socket.on('error', (error) => fail(new Cut(error.message)));
+			socket.on('close', (code) => (code === 1006 ? fail(new Cut('cut')) : done()));
+		}), 'the end of a WebSocket', ANSWER_MS).finally(() => socket.terminate());
+	}
+
 	// Receives until the close has come, or until there are `n` messages.
 	async receive(n = Infinity) {
 		this.#nWanted = n;
 		while (this.closed === undefined && this.cursor < n) {
 			try {
-				await this.random.pick([() => this.#poll(), () => this.#lines(), () => this.#events()])();
+				await this.random.pick([() => this.#poll(), () => this.#lines(), () => this.#events(),
+					() => this.#socket()])();
 			} catch (error) {
 				await this.#afterCut(error);
 			}
