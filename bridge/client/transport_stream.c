@@ -12,7 +12,7 @@ struct transport_stream {
 	void *arg;
 	uint64_t cursor; /* the last item written, or what the stream began after */
 	uint64_t written;
-	uint64_t acknowledged; /* the highest estimate since the check began */
+	uint64_t progress;     /* exchange_progress when last looked at */
 	uint64_t progress_ms;  /* when it last grew */
 	uint64_t check_ms;     /* next look at it; TIMER_NEVER: all was acknowledged */
 	uint64_t heartbeat_ms; /* next one */
@@ -53,6 +53,7 @@ static void put(struct transport_stream *self, struct bytes *data)
 	pipe_put(&self->x->res_body, data, bytes_size(data));
 	self->heartbeat_ms = now + (uint64_t)self->x->route->heartbeat_ms;
 	if (self->check_ms == TIMER_NEVER) {
+		self->progress = exchange_progress(self->x);
 		self->progress_ms = now;
 		self->check_ms = now + check_interval(self);
 	}
@@ -127,12 +128,11 @@ static void give_up(struct transport_stream *self)
 
 static void check(struct transport_stream *self, uint64_t now)
 {
-	uint64_t n = acknowledged(self);
+	uint64_t progress = exchange_progress(self->x);
 
-	if (n > self->acknowledged) {
-		self->acknowledged = n;
+	if (progress > self->progress)
 		self->progress_ms = now;
-	}
+	self->progress = progress;
 	if (exchange_unacknowledged(self->x) == 0)
 		self->check_ms = TIMER_NEVER;
 	else

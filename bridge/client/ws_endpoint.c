@@ -32,10 +32,10 @@ struct ws_endpoint {
 	uint64_t stall_ms;
 
 	uint64_t n_sent;
-	uint64_t n_acknowledged; /* the highest estimate since the check began */
-	uint64_t progress_ms;	 /* when it last grew */
-	uint64_t check_ms;	 /* next look at it; TIMER_NEVER: all was acknowledged */
-	uint64_t ping_due_ms;	 /* OPEN: the next ping, or the end of patience with its answer */
+	uint64_t progress;    /* exchange_progress when last looked at */
+	uint64_t progress_ms; /* when it last grew */
+	uint64_t check_ms;    /* next look at it; TIMER_NEVER: all was acknowledged */
+	uint64_t ping_due_ms; /* OPEN: the next ping, or the end of patience with its answer */
 	struct timer timer;
 	struct notice resume; /* there may be something to read */
 
@@ -200,11 +200,22 @@ uint64_t ws_endpoint_n_acknowledged(struct ws_endpoint *self)
 	return self->n_sent - MIN(n, self->n_sent);
 }
 
+/* Whether the client has taken something since the last look. */
+static bool is_taking(struct ws_endpoint *self)
+{
+	uint64_t progress = exchange_progress(self->x);
+	bool is_more = progress > self->progress;
+
+	self->progress = progress;
+	return is_more;
+}
+
 /* Something is under way to the client from now on. */
 static void start_check(struct ws_endpoint *self)
 {
 	if (self->check_ms != TIMER_NEVER)
 		return;
+	(void)is_taking(self);
 	self->progress_ms = loop_now_ms(self->x->loop);
 	self->check_ms = self->progress_ms + MAX(self->stall_ms / 4, UINT64_C(1));
 	set_timer(self);
@@ -264,16 +275,6 @@ static void put_close(struct ws_endpoint *self, uint16_t code, struct slice reas
 	if (!ws_close_code_is_valid(code))
 		code = WS_CODE_NO_STATUS;
 	put_frame(self, WS_OP_CLOSE, payload, ws_close_write(payload, code, reason));
-}
-
-/* Whether what was sent before still leaves. */
-static bool is_taking(struct ws_endpoint *self)
-{
-	uint64_t n = ws_endpoint_n_acknowledged(self);
-	bool is_more = n > self->n_acknowledged;
-
-	self->n_acknowledged = n;
-	return is_more;
 }
 
 /* What the client still sends is read, so that its end is seen. */

@@ -243,6 +243,13 @@ size_t exchange_unacknowledged(struct exchange *x)
 					 : pipe_size(&x->res_body) + x->codec->unacknowledged(x);
 }
 
+uint64_t exchange_progress(struct exchange *x)
+{
+	uint64_t n_sent = conn_bytes_sent(x->conn), n = conn_unacknowledged(x->conn);
+
+	return n_sent - MIN(n, n_sent);
+}
+
 struct slice exchange_method(const struct exchange *x)
 {
 	return x->req != NULL ? x->req->method_name : x->log_facts->method;

@@ -177,6 +177,11 @@ void exchange_answer_reason(struct exchange *x, enum reason reason);
 
 /* Bytes of the response that have not reached the client's TCP yet; 0 when all is acknowledged. */
 size_t exchange_unacknowledged(struct exchange *x);
+/*
+ * A number that grows while the client's TCP acknowledges anything on the connection, be it of
+ * another exchange: who is busy with that one has not gone. Meaningless otherwise.
+ */
+uint64_t exchange_progress(struct exchange *x);
 
 /* What the access log shows; valid before and after exchange_become_tunnel. */
 struct slice exchange_method(const struct exchange *x);

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { BINARY, EVENTS, LINES, NDJSON, TEXT } from './lib/bridge.mjs';
-import { LINKS, joined } from './lib/h2_stage.mjs';
+import { H2Client } from './lib/h2_client.mjs';
+import { LINKS, joined, linked } from './lib/h2_stage.mjs';
+import { Tap } from './lib/tap.mjs';
+import { event, pass } from './lib/wait.mjs';
 
 const [, H2C_TO_H2C, , TLS_TO_TLS] = LINKS;
 const MIB = 1024 * 1024;
@@ -308,3 +311,48 @@ for (const link of [H2C_TO_H2C, TLS_TO_TLS]) {
 		assert.equal(stage.backend.sessions.length, 2);
 	});
 }
+
+// A download by the same connection, through a way that takes it in bits: something is unacknowledged
+// all the time.
+test('bridge, a connection that is busy with another stream: who takes that one has not gone', async (t) => {
+	const stage = await linked(t, H2C_TO_H2C, {
+		server: {
+			onWebSocket: () => {},
+			answer(request, response) {
+				response.writeHead(200);
+				response.end(Buffer.alloc(64 * MIB));
+			},
+		},
+		route: [{ path: '/' }, { path: '/chat', bridge: ['plain'], send_timeout: '500ms' }],
+	});
+	const tap = await Tap.start(t, stage.where);
+	const client = await H2Client.connect(t, tap.where, { settings: { initialWindowSize: 64 * MIB } });
+	client.session.setLocalWindowSize(128 * MIB);
+	const end = await client.webSocket('/chat', { protocols: ['pollux.v1'] });
+	const stream = client.start('GET', '/chat', { headers: EVENTS });
+	await stream.response();
+	const backends = [await stage.backend.accept(), await stage.backend.accept()];
+	await end.next();
+
+	const [conn] = tap.conns;
+	conn.server.pause();
+	client.start('GET', '/download', { isStalled: true });
+	// What waits for more than 200 ms waits on Pollux's side of the way.
+	await pass(200);
+	for (const backend of backends)
+		backend.send('one');
+	for (let n = 0; n < 20; n++) {
+		await pass(100);
+		conn.server.resume();
+		await event(conn.server, 'data');
+		conn.server.pause();
+	}
+	assert.equal(end.closed, undefined);
+	conn.server.resume();
+	assert.deepEqual(JSON.parse(await end.next()), { seq: 1, text: 'one' });
+	await stream.hears('data: one');
+	for (const backend of backends)
+		backend.send('two');
+	assert.deepEqual(JSON.parse(await end.next()), { seq: 2, text: 'two' });
+	await stream.hears('data: two');
+});
