@@ -4,6 +4,7 @@
 
 #include "bridge/client/client_script.h"
 #include "bridge/client/plain.h"
+#include "bridge/client/sockjs.h"
 #include "bridge/dialect.h"
 #include "proxy/base/memory.h"
 #include "proxy/net/conn.h"
@@ -41,6 +42,8 @@ bool bridge_has_conns(const struct bridge *self)
 bool bridge_start(struct bridge *self, struct exchange *x)
 {
 	if (client_script_start(x))
+		return true;
+	if ((self->route->dialects & CONF_DIALECT_SOCKJS) != 0 && sockjs_dialect.start(self, x))
 		return true;
 	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
 		return plain_dialect.start(self, x);

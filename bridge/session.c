@@ -45,19 +45,31 @@ static void session_set_state(struct session *self, enum session_state state)
 
 /* Life. */
 
-void session_init(struct session *self, struct session_table *table, struct slice path)
+static char *copy_slice(struct slice s)
 {
+	char *copy = memory_alloc(s.n + 1);
+
+	if (s.n > 0)
+		memcpy(copy, s.p, s.n);
+	copy[s.n] = '\0';
+	return copy;
+}
+
+void session_init(
+	struct session *self, struct session_table *table, struct slice path, struct slice id)
+{
+	ASSERT(id.n > 0 && id.n <= UINT8_MAX);
 	*self = (struct session){
 		.table = table,
 		.route = table->route,
 		.loop = table->loop,
 		.state = SESSION_OPENING,
 		.is_reading = true,
+		.linger_ms = (uint64_t)table->route->linger_ms,
+		.id_size = (uint8_t)id.n,
 	};
-	self->path = memory_alloc(path.n + 1);
-	memcpy(self->path, path.p, path.n);
-	self->path[path.n] = '\0';
-	self->id_size = (uint8_t)session_id_make(self->id, slice_from_string(table->tag));
+	self->path = copy_slice(path);
+	self->id = copy_slice(id);
 	TAILQ_INIT(&self->waiters);
 	TAILQ_INIT(&self->items);
 	TAILQ_INIT(&self->sends);
@@ -81,6 +93,7 @@ static void session_destroy(void *arg)
 	message_list_clear(&self->items);
 	free(self->path);
 	free(self->address);
+	free(self->id);
 	free(self);
 }
 
@@ -208,7 +221,7 @@ static void on_feed_refused(void *arg, const struct feed_refusal *refusal)
 
 static uint64_t absence_deadline(const struct session *self)
 {
-	uint64_t linger = (uint64_t)self->route->linger_ms;
+	uint64_t linger = self->linger_ms;
 
 	switch (self->state) {
 	case SESSION_OPEN:
@@ -287,21 +300,43 @@ static void take(struct session *self, struct message *item)
 		notice_post(self->loop, &self->wake);
 }
 
-static void on_feed_message(void *arg, enum message_kind kind, struct slice payload)
-{
-	struct session *self = arg;
-
-	take(self, message_new(kind, payload));
-	if (self->unsent_cost >= self->route->queue_size)
-		set_reading(self, false);
-}
-
 static void count_handed(struct session *self)
 {
 	uint64_t n_unsent = feed_n_unsent(self->feed);
 
 	ASSERT(n_unsent <= self->ledger.n_waiting);
 	ledger_hand(&self->ledger, self->ledger.n_waiting - n_unsent);
+}
+
+/* The feed is no longer ours, and has told its last. */
+static void become_closed(struct session *self, uint16_t code, struct slice reason)
+{
+	self->feed = NULL;
+	self->close = message_new_close(code, reason, self->ledger.n_waiting);
+	ledger_give_up(&self->ledger);
+	session_set_state(self, SESSION_CLOSED);
+	self->closed_ms = loop_now_ms(self->loop);
+	take(self, self->close);
+	refuse_sends(self);
+	set_absence(self);
+	session_table_remember(self->table, self);
+}
+
+static void on_feed_message(void *arg, enum message_kind kind, struct slice payload)
+{
+	struct session *self = arg;
+
+	if (UNLIKELY(kind == MESSAGE_BINARY && self->is_text_only)) {
+		struct feed *feed = self->feed;
+
+		count_handed(self);
+		become_closed(self, WS_CODE_UNSUPPORTED_DATA, SLICE("Binary message"));
+		feed_leave(feed, WS_CODE_UNSUPPORTED_DATA);
+		return;
+	}
+	take(self, message_new(kind, payload));
+	if (self->unsent_cost >= self->route->queue_size)
+		set_reading(self, false);
 }
 
 static void on_feed_room(void *arg)
@@ -317,15 +352,7 @@ static void on_feed_closed(void *arg, uint16_t code, struct slice reason)
 	struct session *self = arg;
 
 	count_handed(self);
-	self->feed = NULL;
-	self->close = message_new_close(code, reason, self->ledger.n_waiting);
-	ledger_give_up(&self->ledger);
-	session_set_state(self, SESSION_CLOSED);
-	self->closed_ms = loop_now_ms(self->loop);
-	take(self, self->close);
-	refuse_sends(self);
-	set_absence(self);
-	session_table_remember(self->table, self);
+	become_closed(self, code, reason);
 }
 
 const struct feed_owner session_feed_owner = {

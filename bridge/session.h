@@ -18,7 +18,7 @@
  *	      \              (DELETE)    ^
  *	       \-> refused: forgotten    +-- the feed closed: from OPEN too
  *
- * Forgotten: absent for the route's linger while open, or linger after the close.
+ * Forgotten: absent for linger_ms while open, or linger_ms after the close.
  */
 #ifndef BRIDGE_SESSION_H
 #define BRIDGE_SESSION_H
@@ -97,14 +97,16 @@ struct session {
 	TAILQ_ENTRY(session) closed_link; /* session_table's, of closed ones */
 	char *path;			  /* P */
 	char *address;			  /* the opener's, for the cap */
-	struct session_key *key;	  /* session_table's; NULL: none */
+	char *id;
+	struct session_key *key; /* session_table's; NULL: none */
 
 	enum session_state state;
 	uint8_t id_size;
 	bool is_remembered; /* stands among the closed ones */
 	bool has_slot;	    /* counts against the caps */
 	bool is_reading;    /* as told to the feed */
-	char id[SESSION_ID_MAX + 1];
+	bool is_named;	    /* its client chose the id */
+	bool is_text_only;  /* the client cannot be told bytes: they end the session with 1003 */
 
 	struct feed *feed;	     /* NULL: not yet, or closed */
 	struct transport *transport; /* NULL: absent */
@@ -126,6 +128,7 @@ struct session {
 
 	uint64_t seen_ms; /* end of the last transport, or last request */
 	uint64_t closed_ms;
+	uint64_t linger_ms;	/* the route's, unless the dialect says otherwise */
 	struct timer absence;	/* forgets */
 	struct timer send_wait; /* of the oldest send, or of CLOSING */
 	struct notice wake;	/* tells the transport */
@@ -134,10 +137,11 @@ struct session {
 };
 
 /*
- * Life. Made by session_table_add, which gives id and slot. The feed is given by session_open, with
- * session_feed_owner and the session as its owner and argument.
+ * Life. Made by session_table_add or _add_named, which give id and slot. The feed is given by
+ * session_open, with session_feed_owner and the session as its owner and argument.
  */
-void session_init(struct session *self, struct session_table *table, struct slice path);
+void session_init(
+	struct session *self, struct session_table *table, struct slice path, struct slice id);
 extern const struct feed_owner session_feed_owner;
 void session_open(struct session *self, struct feed *feed);
 void session_add_waiter(struct session *self, struct session_waiter *waiter);

@@ -14,6 +14,8 @@
 #define SESSION_ID_TAG_MAX 16
 #define SESSION_ID_RANDOM_SIZE 22
 #define SESSION_ID_MAX (SESSION_ID_TAG_MAX + SESSION_ID_RANDOM_SIZE)
+/* Of an id that a client chose. */
+#define SESSION_NAME_MAX 128
 /* Characters after the tag that a mask keeps: enough to tell sessions apart in a log, 104 bits stay
  * unknown. */
 #define SESSION_ID_SHOWN 4

@@ -12,6 +12,7 @@ void session_table_init(struct session_table *self, struct loop *loop,
 {
 	*self = (struct session_table){.loop = loop, .route = route};
 	TAILQ_INIT(&self->closed);
+	session_tombs_init(&self->tombs, (size_t)route->max_sessions);
 	ASSERT(tag.n <= SESSION_ID_TAG_MAX);
 	memcpy(self->tag, tag.p, tag.n);
 }
@@ -20,6 +21,7 @@ void session_table_clear(struct session_table *self)
 {
 	ASSERT(self->sessions == NULL && self->keys == NULL && self->addresses == NULL);
 	ASSERT(self->n_slots == 0);
+	session_tombs_clear(&self->tombs);
 }
 
 /* Slots. */
@@ -109,17 +111,63 @@ static char *copy_slice(struct slice s)
 	return copy;
 }
 
-struct session *session_table_add(
-	struct session_table *self, struct slice path, struct slice address)
+static struct session *add(
+	struct session_table *self, struct slice path, struct slice id, struct slice address)
 {
 	struct session *session = memory_alloc(sizeof(*session));
 
-	session_init(session, self, path);
+	session_init(session, self, path, id);
 	session->address = copy_slice(address);
 	take_slot(self, session);
 	HASH_ADD_KEYPTR(hh, self->sessions, session->id, session->id_size, session);
 	self->n_sessions++;
 	return session;
+}
+
+struct session *session_table_add(
+	struct session_table *self, struct slice path, struct slice address)
+{
+	char id[SESSION_ID_MAX + 1];
+	size_t n = session_id_make(id, slice_from_string(self->tag));
+
+	return add(self, path, slice_of(id, n), address);
+}
+
+static struct slice name_to_id(char id[SESSION_NAME_MAX + 1], struct slice name)
+{
+	ASSERT(name.n > 0 && name.n <= SESSION_NAME_MAX);
+	id[0] = '/';
+	memcpy(id + 1, name.p, name.n);
+	return slice_of(id, name.n + 1);
+}
+
+struct session *session_table_add_named(
+	struct session_table *self, struct slice path, struct slice name, struct slice address)
+{
+	char id[SESSION_NAME_MAX + 1];
+	struct session *session;
+
+	ASSERT(session_table_find_named(self, name) == NULL);
+	session = add(self, path, name_to_id(id, name), address);
+	session->is_named = true;
+	return session;
+}
+
+struct session *session_table_find_named(const struct session_table *self, struct slice name)
+{
+	char text[SESSION_NAME_MAX + 1];
+	struct slice id = name_to_id(text, name);
+	struct session *session;
+
+	HASH_FIND(hh, self->sessions, id.p, id.n, session);
+	return session;
+}
+
+bool session_table_was_named(struct session_table *self, struct slice name)
+{
+	char id[SESSION_NAME_MAX + 1];
+
+	return session_tombs_has(&self->tombs, name_to_id(id, name), loop_now_ms(self->loop));
 }
 
 struct session *session_table_find(
@@ -171,6 +219,9 @@ void session_table_remove(struct session_table *self, struct session *session)
 	}
 	if (session->key != NULL)
 		free_key(self, session->key);
+	/* One that never opened was never told of: its name is free. */
+	if (session->is_named && session->seen_ms != 0)
+		session_tombs_add(&self->tombs, session_id(session), loop_now_ms(self->loop));
 	HASH_DEL(self->sessions, session);
 	self->n_sessions--;
 	ledger_add(&self->ledger, &session->ledger);

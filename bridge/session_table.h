@@ -1,6 +1,11 @@
 /*
  * The sessions of a bridge by id, the caps on them, and the idempotency keys of openings.
  *
+ * Ids are made here, or are names that clients chose (is_named). A name is kept as "/NAME", which
+ * no id made here and no name is like, so that neither kind is ever found for the other. All that
+ * is known of a name is found through session_table_find_named and session_table_was_named; a name
+ * that was forgotten after its opening is remembered as such for SESSION_TOMB_MS.
+ *
  * A session counts against the caps from its opening until it is closed or forgotten; closed ones
  * that are remembered do not. Of those there may be max_sessions as well: for one more the oldest
  * is forgotten early. A key is good from the opening on, until the route's linger after its answer,
@@ -15,6 +20,7 @@
 
 #include "bridge/ledger.h"
 #include "bridge/session.h"
+#include "bridge/session_tombs.h"
 #include "conf/conf.h"
 #include "proxy/base/arena.h"
 #include "proxy/base/loop.h"
@@ -60,7 +66,8 @@ struct session_table {
 	int n_slots; /* sessions that count against max_sessions */
 	struct session_counts counts;
 	size_t n_sessions;
-	struct ledger ledger; /* of the forgotten */
+	struct session_tombs tombs; /* names that were forgotten */
+	struct ledger ledger;	    /* of the forgotten */
 	char tag[SESSION_ID_TAG_MAX + 1];
 };
 
@@ -76,6 +83,13 @@ bool session_table_has_room(const struct session_table *self, struct slice addre
 /* A new session in SESSION_OPENING. */
 struct session *session_table_add(
 	struct session_table *self, struct slice path, struct slice address);
+/* The same with the client's name: at most SESSION_NAME_MAX bytes, and not in use. */
+struct session *session_table_add_named(
+	struct session_table *self, struct slice path, struct slice name, struct slice address);
+/* In any state. NULL: none. */
+struct session *session_table_find_named(const struct session_table *self, struct slice name);
+/* Whether a session of this name was open and has been forgotten not long ago. */
+bool session_table_was_named(struct session_table *self, struct slice name);
 /* NULL: none of this id on this path, or one that is still being opened. */
 struct session *session_table_find(
 	const struct session_table *self, struct slice path, struct slice id);

@@ -110,7 +110,7 @@ char *conf_canonical_origin(const char *text, const char **why)
 	};
 	char *origin = copy_lower(text);
 
-	if (strcmp(origin, "null") == 0)
+	if (strcmp(origin, "null") == 0 || strcmp(origin, "*") == 0)
 		return origin;
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
 		size_t n_scheme = strlen(schemes[i].scheme);
@@ -126,7 +126,7 @@ char *conf_canonical_origin(const char *text, const char **why)
 	}
 	free(origin);
 	*why = "write an origin as browsers send it, such as https://app.example.org or "
-	       "http://localhost:8080 (no path, no slash at the end), or null";
+	       "http://localhost:8080 (no path, no slash at the end), or null; * for all";
 	return NULL;
 }
 
@@ -137,6 +137,19 @@ char *conf_canonical_via(const char *text, const char **why)
 	if (n > 0 && n <= LONGEST_PSEUDONYM && strspn(text, ALPHANUMERIC "!#$%&'*+-.^_`|~") == n)
 		return memory_copy_string(text);
 	*why = "write a name of letters, digits and -._ only, at most 64 long";
+	return NULL;
+}
+
+char *conf_canonical_script_url(const char *text, const char **why)
+{
+	bool is_url = text[0] == '\0' || text[0] == '/' || strncmp(text, "http://", 7) == 0 ||
+		strncmp(text, "https://", 8) == 0;
+
+	/* Those of RFC 3986 without the two that mean something in HTML. */
+	if (is_url && strspn(text, ALPHANUMERIC "-._~:/?#[]@!$()*+,;=%") == strlen(text))
+		return memory_copy_string(text);
+	*why = "write the URL of the script, such as https://app.example.org/sockjs.min.js or "
+	       "/sockjs.min.js";
 	return NULL;
 }
 

@@ -17,11 +17,15 @@ char *conf_canonical_host(const char *text, const char **why);
 /* preserve, server, or a host with or without port. */
 char *conf_canonical_host_header(const char *text, const char **why);
 
-/* An origin as browsers send it (RFC 6454 section 6.2): lower case, no default port; or null. */
+/* An origin as browsers send it (RFC 6454 section 6.2): lower case, no default port; null; or "*",
+ * for every origin. */
 char *conf_canonical_origin(const char *text, const char **why);
 
 /* A pseudonym for Via: a token of RFC 9110 section 5.6.2. */
 char *conf_canonical_via(const char *text, const char **why);
+
+/* A path or an http(s) URL that may stand in an attribute of HTML as it is; or nothing. */
+char *conf_canonical_script_url(const char *text, const char **why);
 
 /* Anything but the empty string. */
 char *conf_canonical_backend_name(const char *text, const char **why);

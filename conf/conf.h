@@ -78,6 +78,7 @@ enum conf_forwarded {
 /* What bridge sessions may be spoken as to the client; a set of bits in conf_route.dialects. */
 enum conf_dialect {
 	CONF_DIALECT_PLAIN = 1u << 0,
+	CONF_DIALECT_SOCKJS = 1u << 1,
 };
 
 struct conf;
@@ -183,7 +184,7 @@ struct conf_route {
 	char *backend_name;
 	uint64_t max_body_size; /* of requests; 0 = no limit */
 	enum conf_forwarded forwarded;
-	struct conf_strings allowed_origins; /* canonical: "https://a.example", "null" */
+	struct conf_strings allowed_origins; /* canonical: "https://a.example", "null", "*" */
 
 	bool websocket;		   /* false: handshakes are ordinary requests */
 	int64_t tunnel_timeout_ms; /* nothing in either direction; 0 = no limit */
@@ -204,6 +205,14 @@ struct conf_route {
 	int max_sessions;	      /* of this route */
 	int max_sessions_per_address; /* 0 = no limit */
 	char *client_script;	      /* path of pollux.js; "" = not served */
+
+	/* its SockJS */
+	uint64_t sockjs_response_limit; /* of a streaming response, in bytes of frames */
+	int64_t sockjs_heartbeat_ms;
+	int64_t sockjs_disconnect_delay_ms; /* absent client */
+	bool sockjs_cookie;		    /* JSESSIONID for balancers */
+	bool sockjs_websocket;
+	char *sockjs_client_url; /* for the iframe page; "" = there is none */
 };
 
 struct conf {

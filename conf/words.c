@@ -59,6 +59,7 @@ const char *const conf_words_forwarded[] = {
 /* A word's index is the number of its bit in enum conf_dialect. */
 const char *const conf_words_dialect[] = {
 	"plain",
+	"sockjs",
 	NULL,
 };
 
@@ -115,6 +116,8 @@ const char *conf_dialect_name(enum conf_dialect dialect)
 	switch (dialect) {
 	case CONF_DIALECT_PLAIN:
 		return "plain";
+	case CONF_DIALECT_SOCKJS:
+		return "sockjs";
 	}
 	return "?";
 }

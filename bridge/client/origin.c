@@ -11,6 +11,14 @@
 	"Last-Event-ID, Prefer"
 #define PREFLIGHT_AGE "600"
 
+bool origin_is_any_allowed(const struct conf_strings *allowed)
+{
+	for (size_t i = 0; i < allowed->n_items; i++)
+		if (strcmp(allowed->items[i], "*") == 0)
+			return true;
+	return false;
+}
+
 static bool is_listed(struct slice origin, const struct conf_strings *allowed)
 {
 	for (size_t i = 0; i < allowed->n_items; i++)
@@ -66,6 +74,8 @@ enum origin_verdict origin_check(const struct fields *request, struct slice sche
 	if (fields_count(request, FIELD_ORIGIN) > 1 ||
 		fields_count(request, FIELD_SEC_FETCH_SITE) > 1)
 		return ORIGIN_REFUSED;
+	if (origin_is_any_allowed(allowed))
+		return origin != NULL ? ORIGIN_LISTED : ORIGIN_NONE;
 	if (origin != NULL && is_listed(origin->value, allowed))
 		return ORIGIN_LISTED;
 	if (!is_site_good(site))

@@ -5,7 +5,8 @@
  * Neither Origin nor Sec-Fetch-Site: no browser, allowed. An Origin on the route's list is
  * allowed and overrides Sec-Fetch-Site. Otherwise Origin, if there, must be the request's own
  * origin, and Sec-Fetch-Site, if there, must be "same-origin" or "none". "null" is an origin like
- * any other: allowed only if listed. More than one Origin or Sec-Fetch-Site field is refused.
+ * any other: allowed only if listed. "*" on the list stands for every origin, and for pages that
+ * send none. More than one Origin or Sec-Fetch-Site field is refused.
  */
 #ifndef BRIDGE_CLIENT_ORIGIN_H
 #define BRIDGE_CLIENT_ORIGIN_H
@@ -32,6 +33,9 @@ enum origin_verdict {
  */
 enum origin_verdict origin_check(const struct fields *request, struct slice scheme,
 	struct slice host, const struct conf_strings *allowed);
+
+/* Whether "*" is on the list. */
+bool origin_is_any_allowed(const struct conf_strings *allowed);
 
 /*
  * Fields of every answer: Vary: Origin if the list is not empty; and for ORIGIN_LISTED

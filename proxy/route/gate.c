@@ -10,7 +10,8 @@ bool gate_allows_origin(const struct conf_strings *allowed, const struct fields 
 	if (allowed->n_items == 0 || n == 0)
 		return true;
 	for (size_t i = 0; n == 1 && i < allowed->n_items; i++)
-		if (slice_equals_ignoring_case(origin, slice_from_string(allowed->items[i])))
+		if (slice_equals_ignoring_case(origin, slice_from_string(allowed->items[i])) ||
+			strcmp(allowed->items[i], "*") == 0)
 			return true;
 	return false;
 }

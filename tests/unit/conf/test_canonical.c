@@ -92,7 +92,8 @@ static void test_origin(void **state)
 		{"https://", NULL},
 		{"ftp://app.example", NULL},
 		{"https://*.example", NULL},
-		{"*", NULL},
+		{"*", "*"},
+		{"**", NULL},
 		{"", NULL},
 	};
 
@@ -118,6 +119,26 @@ static void test_via(void **state)
 	check_strings(conf_canonical_via, cases, ARRAY_LEN(cases));
 }
 
+static void test_script_url(void **state)
+{
+	static const struct string_case cases[] = {
+		{"", ""},
+		{"/sockjs.js?v=1", "/sockjs.js?v=1"},
+		{"https://cdn.example/a/b.js", "https://cdn.example/a/b.js"},
+		{"http://[::1]:80/x", "http://[::1]:80/x"},
+		{"sockjs.js", NULL},
+		{"javascript:x", NULL},
+		{"/a\"><script>", NULL},
+		{"/a'b", NULL},
+		{"/a&b", NULL},
+		{"/a b", NULL},
+		{"/\xc3\xbc", NULL},
+	};
+
+	(void)state;
+	check_strings(conf_canonical_script_url, cases, ARRAY_LEN(cases));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +146,7 @@ int main(void)
 		cmocka_unit_test(test_host_header),
 		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_via),
+		cmocka_unit_test(test_script_url),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

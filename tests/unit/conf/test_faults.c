@@ -72,8 +72,8 @@ static void test_values(void **state)
 			"0660"},
 		{LISTEN ROUTE "backend \"app\" { servers = {\"a:1\"} tls = maybe }",
 			"3: tls: \"maybe\" is not a switch; write yes or no"},
-		{LISTEN BACKEND "route \"/\" { backend = app\n bridge = {\"sockjs\"} }",
-			"4: bridge: \"sockjs\" is not known; it may be plain"},
+		{LISTEN BACKEND "route \"/\" { backend = app\n bridge = {\"stomp\"} }",
+			"4: bridge: \"stomp\" is not known; it may be plain or sockjs"},
 		{BACKEND ROUTE "listen \"localhost:80\" { }",
 			"3: listen \"localhost:80\" is not right; a listener needs a numeric "
 			"address, "
