@@ -15,7 +15,7 @@ export const BINARY = { 'Content-Type': 'application/octet-stream' };
 export const NDJSON = { 'Content-Type': 'application/x-ndjson' };
 
 // What one socket of the backend has got.
-class Received extends Changing {
+export class Received extends Changing {
 	all = []; // strings and Buffers
 	#nTaken = 0;
 
