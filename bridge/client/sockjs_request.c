@@ -215,18 +215,21 @@ static void parse_query(
 	char *kept, *to;
 
 	self->query = head->query;
-	self->has_query = head->has_query;
+	self->has_query = head->has_query && (rest.n > 0 || self->action == SOCKJS_RAW);
 	if (rest.n == 0 || self->action == SOCKJS_RAW)
 		return;
 	kept = to = arena_alloc_text(arena, rest.n + 1);
-	while (rest.n > 0) {
-		struct slice parameter = slice_first(rest, slice_find(rest, '&'));
+	for (;;) {
+		size_t n = slice_find(rest, '&');
+		struct slice parameter = slice_first(rest, n);
 
-		rest = slice_from(rest, parameter.n + 1);
-		if (take_parameter(self, parameter))
-			continue;
-		to = mempcpy(to, parameter.p, parameter.n);
-		*to++ = '&';
+		if (!take_parameter(self, parameter)) {
+			to = mempcpy(to, parameter.p, parameter.n);
+			*to++ = '&';
+		}
+		if (n == rest.n)
+			break;
+		rest = slice_from(rest, n + 1);
 	}
 	self->query = slice_of(kept, to > kept ? (size_t)(to - 1 - kept) : 0);
 	self->has_query = self->query.n > 0;

@@ -158,6 +158,11 @@ void stage_pass_ms(uint64_t ms)
 
 void stage_open(const char *route)
 {
+	stage_open_dialect("plain", route);
+}
+
+void stage_open_dialect(const char *dialect, const char *route)
+{
 	struct conf_errors errors = {0};
 	char text[2048];
 
@@ -167,8 +172,8 @@ void stage_open(const char *route)
 	(void)snprintf(text, sizeof(text),
 		"listen \"127.0.0.1:8080\" {}\n"
 		"backend \"b\" { servers = {\"127.0.0.1:1\"} keepalive = no retries = 0 }\n"
-		"route \"/chat\" { backend = \"b\" bridge = {\"plain\"}\n%s\n}\n",
-		route);
+		"route \"/chat\" { backend = \"b\" bridge = {\"%s\"}\n%s\n}\n",
+		dialect, route);
 	stage.conf = conf_parse(text, "stage", &errors);
 	conf_errors_print(&errors, stderr);
 	conf_errors_clear(&errors);

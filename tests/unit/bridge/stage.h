@@ -25,8 +25,10 @@
 struct client;
 struct peer;
 
-/* `route` are further options of the route /chat. */
+/* `route` are further options of the route /chat, whose dialect is plain. */
 void stage_open(const char *route);
+/* The same with another dialect. */
+void stage_open_dialect(const char *dialect, const char *route);
 /* Ends everything and asserts that nothing is left and the ledger balances. */
 void stage_close(void);
 /* For cmocka: closes the stage that the test opened. */
