@@ -13,25 +13,50 @@ struct transport_frames {
 	void *arg;
 	struct frames_options options;
 	struct frames_lead lead;
-	uint64_t n_written; /* bytes of frames */
-	struct timer heartbeat;
+	uint64_t n_written;	 /* bytes of frames */
+	uint64_t heartbeat_ms;	 /* next one */
+	uint64_t look_ms;	 /* next look at what the client's TCP has; TIMER_NEVER: all */
+	uint64_t progress_ms;	 /* when that last grew */
+	size_t n_unacknowledged; /* at the last look */
+	struct timer timer;
 	bool is_ended; /* nothing more is written */
 };
+
+/* Of the time without progress after which a client counts as gone. */
+#define N_LOOKS 8
 
 static void end(struct transport_frames *self)
 {
 	if (self->is_ended)
 		return;
 	self->is_ended = true;
-	timer_cancel(&self->heartbeat);
+	timer_cancel(&self->timer);
 	pipe_put_end(&self->x->res_body);
+}
+
+static void set_timer(struct transport_frames *self)
+{
+	timer_set_at(self->x->loop, &self->timer, MIN(self->look_ms, self->heartbeat_ms));
+}
+
+static uint64_t stall_timeout(const struct transport_frames *self)
+{
+	return MAX((uint64_t)self->x->route->send_timeout_ms, (uint64_t)N_LOOKS);
 }
 
 static void put_frame(struct transport_frames *self, struct bytes *frame)
 {
+	uint64_t now = loop_now_ms(self->x->loop);
+
 	self->n_written += bytes_size(frame);
 	pipe_put(&self->x->res_body, frame, bytes_size(frame));
-	timer_set_in(self->x->loop, &self->heartbeat, self->options.heartbeat_ms);
+	self->heartbeat_ms = now + self->options.heartbeat_ms;
+	if (self->look_ms == TIMER_NEVER) {
+		self->progress_ms = now;
+		self->n_unacknowledged = 0;
+		self->look_ms = now + stall_timeout(self) / N_LOOKS;
+	}
+	set_timer(self);
 	if (self->n_written >= self->options.limit)
 		end(self);
 }
@@ -128,17 +153,47 @@ static void on_end_by_session(struct transport *base, enum transport_end why)
 	end(self);
 }
 
-static void on_heartbeat(void *arg)
+/*
+ * What is unacknowledged may be that of all who share the connection: it becomes less between two
+ * looks, sooner or later, whenever the client is there. False: it is not.
+ */
+static bool look(struct transport_frames *self, uint64_t now)
 {
-	struct transport_frames *self = arg;
+	size_t n = exchange_unacknowledged(self->x);
+
+	if (n < self->n_unacknowledged)
+		self->progress_ms = now;
+	self->n_unacknowledged = n;
+	self->look_ms = n == 0 ? TIMER_NEVER : now + stall_timeout(self) / N_LOOKS;
+	return n == 0 || now - self->progress_ms < stall_timeout(self);
+}
+
+static void beat(struct transport_frames *self, uint64_t now)
+{
 	struct bytes frame;
 
-	timer_set_in(self->x->loop, &self->heartbeat, self->options.heartbeat_ms);
+	self->heartbeat_ms = now + self->options.heartbeat_ms;
 	if (pipe_room(&self->x->res_body) == 0)
 		return;
 	bytes_init(&frame);
 	self->form->encode_heartbeat(self->arg, &frame);
 	put_frame(self, &frame);
+}
+
+static void on_timer(void *arg)
+{
+	struct transport_frames *self = arg;
+	uint64_t now = loop_now_ms(self->x->loop);
+
+	if (self->look_ms <= now && !look(self, now)) {
+		self->is_ended = true;
+		exchange_abort(self->x, REASON_CLIENT_STALL);
+		return;
+	}
+	if (self->heartbeat_ms <= now)
+		beat(self, now);
+	if (!self->is_ended)
+		set_timer(self);
 }
 
 static void on_end(struct exchange *x, void *arg)
@@ -148,7 +203,7 @@ static void on_end(struct exchange *x, void *arg)
 	bool is_whole = self->is_ended && x->reason == REASON_NONE;
 
 	self->is_ended = true;
-	timer_close(x->loop, &self->heartbeat);
+	timer_close(x->loop, &self->timer);
 	bytes_clear(&self->lead.prelude);
 	bytes_clear(&self->lead.frame);
 	session_detach(&self->base);
@@ -174,12 +229,14 @@ void transport_frames_start(struct exchange *x, struct session *session, struct 
 	self->arg = arg;
 	self->options = *options;
 	self->lead = *lead;
-	timer_init(&self->heartbeat, on_heartbeat, self);
+	timer_init(&self->timer, on_timer, self);
 	exchange_set_handler(x, &handler, self);
 	x->res_body.limit = 1;
 	pipe_set_writer(&x->res_body, on_writable, self);
 	session_attach(session, &self->base, session->sent);
-	timer_set_in(x->loop, &self->heartbeat, options->heartbeat_ms);
+	self->look_ms = TIMER_NEVER;
+	self->heartbeat_ms = loop_now_ms(x->loop) + options->heartbeat_ms;
+	set_timer(self);
 	write_next(self);
 }
 

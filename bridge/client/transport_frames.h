@@ -6,6 +6,8 @@
  * bytes: with a limit of 1 it is a poll. A heartbeat is a frame that comes where there was none for
  * heartbeat_ms. How frames look is the dialect's matter.
  *
+ * A client whose TCP acknowledges nothing for the route's send_timeout counts as gone.
+ *
  * Its clients acknowledge nothing but by coming again, so a response that breaks off ends the
  * session: what it had written may be lost, and nobody would ever tell.
  */

@@ -390,6 +390,29 @@ static void a_slow_client_holds_the_backend_back(void **state)
 	assert_int_equal(bridge_ledger(stage_bridge()).n_taken, n);
 }
 
+static void a_client_that_takes_nothing_is_given_up(void **state)
+{
+	struct client *client;
+	struct peer *peer;
+
+	(void)state;
+	open_stage("send_timeout = 8s\n");
+	peer = open_session("a");
+	client = stream("a");
+	client_set_room(client, 3);
+	peer_text(peer, "much too long");
+	stage_pass_ms(5000);
+	/* It takes some: the time begins anew. */
+	client_set_room(client, 3);
+	stage_pass_ms(7999);
+	assert_int_equal(bridge_n_sessions(stage_bridge()), 1);
+	stage_pass_ms(1001);
+	assert_int_equal(bridge_n_sessions(stage_bridge()), 0);
+	assert_true(client_is_closed(client));
+	assert_string_equal(peer_received(peer), "close 1001\n");
+	has_frame(poll("a"), INTERRUPTED);
+}
+
 static void leaving_is_told(void **state)
 {
 	struct client *client, *waiting;
@@ -468,6 +491,7 @@ int main(void)
 		TEST(the_limit_ends_a_response_and_not_the_session),
 		TEST(bytes_end_it),
 		TEST(a_slow_client_holds_the_backend_back),
+		TEST(a_client_that_takes_nothing_is_given_up),
 		TEST(leaving_is_told),
 		TEST(names_are_not_ids),
 		TEST(a_web_socket_ends_with_its_session),
