@@ -52,9 +52,13 @@ bool bridge_start(struct bridge *self, struct exchange *x)
 
 int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots)
 {
-	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
-		return plain_dialect.owner(self, x, n_slots);
-	return -1;
+	int owner = -1;
+
+	if ((self->route->dialects & CONF_DIALECT_SOCKJS) != 0)
+		owner = sockjs_dialect.owner(self, x, n_slots);
+	if (owner < 0 && (self->route->dialects & CONF_DIALECT_PLAIN) != 0)
+		owner = plain_dialect.owner(self, x, n_slots);
+	return owner;
 }
 
 static void forget_sessions(struct bridge *self)

@@ -86,19 +86,26 @@ static bool is_tunnel(const struct sockjs_exchange *self)
 		(self->request.is_base && self->x->req->is_websocket);
 }
 
-static bool sockjs_start(struct bridge *bridge, struct exchange *x)
+static void parse(
+	struct sockjs_request *request, const struct conf_route *route, struct exchange *x)
 {
-	struct sockjs_exchange *self = arena_alloc_zeroed(&x->arena, sizeof(*self));
-	const struct conf_route *route = bridge->route;
 	struct sockjs_urls urls = {
 		.base = sockjs_base(slice_from_string(route->path)),
 		.has_websocket = route->websocket && route->sockjs_websocket,
 		.has_iframe = route->sockjs_client_url[0] != '\0',
 	};
 
+	sockjs_request_parse(request, x->req, &urls, &x->arena);
+}
+
+static bool sockjs_start(struct bridge *bridge, struct exchange *x)
+{
+	struct sockjs_exchange *self = arena_alloc_zeroed(&x->arena, sizeof(*self));
+	const struct conf_route *route = bridge->route;
+
 	self->bridge = bridge;
 	self->x = x;
-	sockjs_request_parse(&self->request, x->req, &urls, &x->arena);
+	parse(&self->request, route, x);
 	if (is_left(self))
 		return false;
 	if (is_plains(self))
@@ -126,4 +133,15 @@ static bool sockjs_start(struct bridge *bridge, struct exchange *x)
 	return true;
 }
 
-const struct dialect sockjs_dialect = {.name = "sockjs", .start = sockjs_start};
+static int sockjs_owner(struct bridge *bridge, struct exchange *x, size_t n_slots)
+{
+	struct sockjs_request *request = arena_alloc(&x->arena, sizeof(*request));
+
+	parse(request, bridge->route, x);
+	if (request->action != SOCKJS_RECEIVE && request->action != SOCKJS_SEND)
+		return -1;
+	return dialect_owner_of_key(request->session, n_slots);
+}
+
+const struct dialect sockjs_dialect = {
+	.name = "sockjs", .start = sockjs_start, .owner = sockjs_owner};

@@ -14,34 +14,40 @@ const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
 const N_SESSIONS = 60;
 const N_MESSAGES = 400;
 
-function unwrap(transport, text) {
-	switch (transport) {
-	case 'eventsource':
-		return /^data: (.*)\r\n\r\n$/s.exec(text)?.[1];
-	case 'htmlfile':
-		return JSON.parse(/^<script>\np\((.*)\);\n<\/script>\r\n$/s.exec(text)[1]);
-	case 'jsonp':
-		return JSON.parse(/^\/\*\*\/call\.back\((.*)\);\r\n$/s.exec(text)[1]);
-	default:
-		return text.slice(0, -1);
-	}
-}
+// How a frame ends, what stands in it, and how what goes before the first one ends.
+const JSON_IN = (shape) => (text) => JSON.parse(shape.exec(text)[1]);
+const SHAPES = {
+	xhr: { end: '\n', unwrap: (text) => text.slice(0, -1) },
+	xhr_streaming: { end: '\n', unwrap: (text) => text.slice(0, -1), preludeEnd: '\n' },
+	eventsource: { end: '\r\n\r\n', unwrap: (text) => /^data: (.*)\r\n\r\n$/.exec(text)[1], preludeEnd: '\r\n' },
+	htmlfile: {
+		end: '</script>\r\n',
+		unwrap: JSON_IN(/^<script>\np\((.*)\);\n<\/script>\r\n$/),
+		preludeEnd: '  \r\n\r\n',
+	},
+	jsonp: { end: ');\r\n', unwrap: JSON_IN(/^\/\*\*\/call\.back\((.*)\);\r\n$/) },
+};
 
-// Reads one response: its frames, and whether it came whole.
+// Reads one response: its frames, to its end.
 async function* framesOf(wire, transport) {
-	const { prelude } = RECEIVERS[transport];
-	let isPrelude = prelude !== '';
+	const { end, unwrap, preludeEnd } = SHAPES[transport];
+	let mark = preludeEnd ?? end;
+	let text = '';
+	let isPrelude = preludeEnd !== undefined;
 	for (;;) {
-		const line = (await wire.readUntil('\r\n')).toString('latin1');
-		const size = parseInt(line, 16);
-		const chunk = (await wire.read(size)).toString();
+		const size = parseInt((await wire.readUntil('\r\n')).toString('latin1'), 16);
+		text += (await wire.read(size)).toString();
 		await wire.read(2);
+		for (let n = text.indexOf(mark); n >= 0; n = text.indexOf(mark)) {
+			const piece = text.slice(0, n + mark.length);
+			text = text.slice(piece.length);
+			mark = end;
+			if (!isPrelude)
+				yield unwrap(piece);
+			isPrelude = false;
+		}
 		if (size === 0)
 			return;
-		if (isPrelude)
-			isPrelude = false;
-		else
-			yield unwrap(transport, chunk);
 	}
 }
 

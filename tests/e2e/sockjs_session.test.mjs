@@ -6,7 +6,6 @@ import test from 'node:test';
 import { flushed, requestText } from './lib/bridge.mjs';
 import { RawBackend } from './lib/raw_backend.mjs';
 import { RECEIVERS, openedSock, sockStage } from './lib/sockjs.mjs';
-import { eventually } from './lib/wait.mjs';
 
 const INTERRUPTED = 'c[1002,"Connection interrupted"]';
 const BUSY = 'c[2010,"Another connection still open"]';
@@ -51,33 +50,26 @@ for (const [transport, shape] of Object.entries(RECEIVERS)) {
 			first = undefined;
 		}
 		const socket = await backend.accept();
-		const waiting = first ?? await session.startPoll(transport);
-		if (shape.polls)
-			await eventually(async () => (await session.poll('xhr')).body.includes('2010'), 'a poll that waits');
+		// Its head has come: it waits.
+		const waiting = first ?? await session.receive(transport);
 		const second = await session.receive(transport);
 		await second.expect(wrap(BUSY));
 		await second.expectEnd();
 		socket.send('for the first');
-		if (shape.polls)
-			assert.equal((await waiting.readResponse()).body.toString(), wrap('a["for the first"]'));
-		else
-			await waiting.expect(wrap('a["for the first"]'));
+		await waiting.expect(wrap('a["for the first"]'));
 	});
 
 	test(`${transport}: a receiver that is cut while it waits ends the session`, async (t) => {
 		const { sock, backend } = await sockStage(t);
 		const session = sock.session();
-		const receiver = await session.receive(transport);
+		let receiver = await session.receive(transport);
 		await receiver.expect(wrap('o'));
 		const socket = await backend.accept();
 		if (shape.polls) {
 			await receiver.expectEnd();
-			const wire = await session.startPoll(transport);
-			await eventually(async () => (await session.poll('xhr')).body.includes('2010'), 'a poll that waits');
-			wire.reset();
-		} else {
-			receiver.reset();
+			receiver = await session.receive(transport);
 		}
+		receiver.reset();
 		assert.equal((await backend.closeOf(socket)).code, 1001);
 		const late = await session.receive(transport);
 		await late.expect(wrap(INTERRUPTED));
@@ -305,12 +297,12 @@ test('HTTP/1.0: no chunks, and the end of the connection is the end', async (t) 
 
 test('SIGTERM: receivers are told 1001, backends too', async (t) => {
 	const { session, sock, socket, backend, pollux } = await openedSock(t);
-	const poll = await session.startPoll();
-	await eventually(async () => (await session.poll('xhr')).body.includes('2010'), 'a poll that waits');
+	const poll = await session.receive('xhr');
 	const receiver = await sock.session().receive();
 	await receiver.expect('o\n');
 	pollux.signal('SIGTERM');
-	assert.equal((await poll.readResponse()).body.toString(), 'c[1001,"Going away"]\n');
+	await poll.expect('c[1001,"Going away"]\n');
+	await poll.expectEnd();
 	await receiver.expect('c[1001,"Going away"]\n');
 	await receiver.expectEnd();
 	assert.equal((await backend.closeOf(socket)).code, 1001);
