@@ -295,6 +295,27 @@ test('HTTP/1.0: no chunks, and the end of the connection is the end', async (t) 
 	assert.equal((await wire.readAll()).toString(), 'a["x"]\n');
 });
 
+test('several workers: each request of a session finds it, whatever connection it comes by', async (t) => {
+	const { sock, backend } = await sockStage(t, { program: { workers: 4 } });
+	const N = 24;
+	const sessions = Array.from({ length: N }, () => sock.session());
+	for (const session of sessions) {
+		const socket = await session.open();
+		await session.sends('up', session.id);
+		assert.deepEqual(await socket.received.count(2), ['up', session.id]);
+		socket.send(`down ${session.id}`);
+		await session.expectFrame(`a["down ${session.id}"]`);
+	}
+	const receivers = await Promise.all(sessions.map((session) => session.receive('xhr')));
+	for (const session of sessions)
+		await session.expectFrame(BUSY);
+	receivers.forEach((receiver) => receiver.reset());
+	for (const [n, session] of sessions.entries()) {
+		assert.equal((await backend.closeOf(backend.sockets[n])).code, 1001);
+		await session.expectFrame(INTERRUPTED);
+	}
+});
+
 test('SIGTERM: receivers are told 1001, backends too', async (t) => {
 	const { session, sock, socket, backend, pollux } = await openedSock(t);
 	const poll = await session.receive('xhr');
