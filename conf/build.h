@@ -13,7 +13,10 @@
 /* With defaults, no sections, and one reference. */
 struct conf *conf_new(const char *source);
 
-/* Appends a section with defaults; the struct of its kind, valid until the next of that kind. */
+/*
+ * Appends a section with defaults; the struct of its kind, valid until the next of that kind. One
+ * that stands within another goes to the newest of those, which has none yet; it has no title.
+ */
 void *conf_add_section(struct conf *conf, enum conf_section section, const char *title, int line);
 
 /* Parses a title into the listener's addresses. Adds an error under `file` if it is not right. */

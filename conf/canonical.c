@@ -153,6 +153,22 @@ char *conf_canonical_script_url(const char *text, const char **why)
 	return NULL;
 }
 
+char *conf_canonical_poll_path(const char *text, const char **why)
+{
+	bool is_good = text[0] == '/';
+
+	for (const char *p = text; *p != '\0'; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		is_good = is_good && c > 0x20 && c < 0x7f && c != '#';
+	}
+	if (is_good)
+		return memory_copy_string(text);
+	*why = "write a path that starts with /, with a query if need be, such as "
+	       "/api/prices?all=1; other characters as %XX";
+	return NULL;
+}
+
 char *conf_canonical_backend_name(const char *text, const char **why)
 {
 	if (text[0] != '\0')

@@ -26,6 +26,8 @@ char *conf_canonical_via(const char *text, const char **why);
 
 /* A path or an http(s) URL that may stand in an attribute of HTML as it is; or nothing. */
 char *conf_canonical_script_url(const char *text, const char **why);
+/* A path, with or without a query, as a request target holds it. */
+char *conf_canonical_poll_path(const char *text, const char **why);
 
 /* Anything but the empty string. */
 char *conf_canonical_backend_name(const char *text, const char **why);

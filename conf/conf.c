@@ -66,6 +66,19 @@ static struct conf_route *add_route(struct conf *conf, const char *title, int li
 	return route;
 }
 
+/* Of the newest route. */
+static struct conf_poll *add_poll(struct conf *conf, int line)
+{
+	struct conf_poll *poll;
+
+	ASSERT(conf->n_routes > 0);
+	poll = &conf->routes[conf->n_routes - 1].poll;
+	ASSERT(!poll->is_set);
+	poll->is_set = true;
+	poll->line = line;
+	return poll;
+}
+
 void *conf_add_section(struct conf *conf, enum conf_section section, const char *title, int line)
 {
 	void *fields = NULL;
@@ -81,6 +94,9 @@ void *conf_add_section(struct conf *conf, enum conf_section section, const char 
 		break;
 	case CONF_SECTION_ROUTE:
 		fields = add_route(conf, title, line);
+		break;
+	case CONF_SECTION_POLL:
+		fields = add_poll(conf, line);
 		break;
 	}
 	conf_options_set_defaults(section, fields);
@@ -107,6 +123,7 @@ static void free_backend(struct conf_backend *backend)
 
 static void free_route(struct conf_route *route)
 {
+	conf_options_clear(CONF_SECTION_POLL, &route->poll);
 	conf_options_clear(CONF_SECTION_ROUTE, route);
 	free(route->path);
 }
@@ -162,16 +179,9 @@ bool conf_is_trusted_proxy(const struct conf *conf, const struct sockaddr *peer)
 	return false;
 }
 
-static void dump_section(
-	enum conf_section section, const char *title, const void *fields, FILE *out)
+static void dump_options(
+	enum conf_section section, const char *indent, const void *fields, FILE *out)
 {
-	const char *indent = section == CONF_SECTION_GLOBAL ? "" : "\t";
-
-	if (section != CONF_SECTION_GLOBAL) {
-		(void)fprintf(out, "\n%s ", conf_section_name(section));
-		conf_write_quoted(title, out);
-		(void)fputs(" {\n", out);
-	}
 	for (size_t i = 0; i < conf_n_options; i++) {
 		if (conf_options[i].section != section)
 			continue;
@@ -179,17 +189,42 @@ static void dump_section(
 		conf_option_write_value(&conf_options[i], fields, out);
 		(void)fputc('\n', out);
 	}
-	if (section != CONF_SECTION_GLOBAL)
-		(void)fputs("}\n", out);
+}
+
+static void dump_title(enum conf_section section, const char *title, FILE *out)
+{
+	(void)fprintf(out, "\n%s ", conf_section_name(section));
+	conf_write_quoted(title, out);
+	(void)fputs(" {\n", out);
+}
+
+static void dump_section(
+	enum conf_section section, const char *title, const void *fields, FILE *out)
+{
+	dump_title(section, title, out);
+	dump_options(section, "\t", fields, out);
+	(void)fputs("}\n", out);
+}
+
+static void dump_route(const struct conf_route *route, FILE *out)
+{
+	dump_title(CONF_SECTION_ROUTE, route->path, out);
+	dump_options(CONF_SECTION_ROUTE, "\t", route, out);
+	if (route->poll.is_set) {
+		(void)fprintf(out, "\t%s {\n", conf_section_name(CONF_SECTION_POLL));
+		dump_options(CONF_SECTION_POLL, "\t\t", &route->poll, out);
+		(void)fputs("\t}\n", out);
+	}
+	(void)fputs("}\n", out);
 }
 
 void conf_dump(const struct conf *conf, FILE *out)
 {
-	dump_section(CONF_SECTION_GLOBAL, NULL, conf, out);
+	dump_options(CONF_SECTION_GLOBAL, "", conf, out);
 	for (size_t i = 0; i < conf->n_listens; i++)
 		dump_section(CONF_SECTION_LISTEN, conf->listens[i].name, &conf->listens[i], out);
 	for (size_t i = 0; i < conf->n_backends; i++)
 		dump_section(CONF_SECTION_BACKEND, conf->backends[i].name, &conf->backends[i], out);
 	for (size_t i = 0; i < conf->n_routes; i++)
-		dump_section(CONF_SECTION_ROUTE, conf->routes[i].path, &conf->routes[i], out);
+		dump_route(&conf->routes[i], out);
 }

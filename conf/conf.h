@@ -173,6 +173,16 @@ struct conf_backend {
 	char *tls_certificate_key; /* "" = in the same file */
 };
 
+/* The section `poll` of a route. */
+struct conf_poll {
+	bool is_set; /* it was written */
+	int line;
+	char *path; /* with its query */
+	int64_t interval_ms;
+	int64_t max_interval_ms; /* after failures; one below interval_ms means that */
+	int64_t timeout_ms;	 /* of one poll */
+};
+
 struct conf_route {
 	const struct conf *conf;
 	size_t index; /* in conf->routes */
@@ -213,6 +223,8 @@ struct conf_route {
 	bool sockjs_cookie;		    /* JSESSIONID for balancers */
 	bool sockjs_websocket;
 	char *sockjs_client_url; /* for the iframe page; "" = there is none */
+
+	struct conf_poll poll;	      /* where messages come from, instead of a WebSocket */
 };
 
 struct conf {

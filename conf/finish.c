@@ -287,6 +287,9 @@ static void finish_route(struct conf *conf, struct conf_route *route, struct con
 				route->dialects |= 1u << bit;
 		}
 	}
+	/* What is polled needs sessions to go to. */
+	if (route->poll.is_set && route->dialects == 0)
+		route->dialects = CONF_DIALECT_PLAIN;
 	check_route_bridge(route, errors);
 	check_client_script(route, errors);
 	/* An empty name was reported as missing already. */

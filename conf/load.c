@@ -25,6 +25,14 @@ struct unknown {
 	char *name;
 };
 
+struct open_section {
+	cfg_t *cfg; /* NULL: none is open */
+	void *fields;
+	int line;
+	void *inner_fields; /* of the section within it; NULL: none yet */
+	int inner_line;
+};
+
 struct loader {
 	const char *name;      /* of the file, for messages */
 	const char *directory; /* for relative file names; NULL: leave them */
@@ -35,10 +43,10 @@ struct loader {
 	/* of one pass */
 	struct conf *conf;
 	struct conf_errors errors;
-	bool found_unknown;  /* the pass stopped at a name that the next one will allow */
-	cfg_t *open_section; /* NULL between sections */
-	void *fields;	     /* of the open section */
-	size_t n_sections;   /* begun so far */
+	cfg_t *top;
+	bool found_unknown; /* the pass stopped at a name that the next one will allow */
+	struct open_section open[CONF_N_SECTIONS]; /* at most one of each kind */
+	size_t n_sections;			   /* begun so far */
 	int *lines; /* per row of the table: where it was set last; 0 = not in this section */
 };
 
@@ -54,17 +62,48 @@ static enum conf_section section_of(const cfg_t *cfg)
 	return CONF_SECTION_GLOBAL;
 }
 
-/* libconfuse does not say when a section begins: its first option or its end does. */
+/* The section of this kind that is being read. */
+static cfg_t *find_open(enum conf_section section)
+{
+	cfg_opt_t *opt = cfg_getopt(loader->top, conf_section_name(section));
+
+	return cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+}
+
+/* The fields of a section that begins within another one. A second of its kind is an error. */
+static void *begin_inner(enum conf_section section, struct open_section *outer, int line)
+{
+	if (outer->inner_fields != NULL) {
+		conf_errors_add(&loader->errors, loader->name, line,
+			"%s stands here a second time, first on line %d; keep one",
+			conf_section_name(section), outer->inner_line);
+		return outer->inner_fields;
+	}
+	outer->inner_line = line;
+	outer->inner_fields = conf_add_section(loader->conf, section, NULL, line);
+	return outer->inner_fields;
+}
+
+/*
+ * libconfuse does not say when a section begins: its first option or its end does, or those of a
+ * section within it.
+ */
 static void begin_section(cfg_t *cfg, enum conf_section section)
 {
-	int line;
+	enum conf_section parent = conf_section_parent(section);
+	struct open_section *open = &loader->open[section];
 
-	if (loader->open_section == cfg)
+	if (open->cfg == cfg)
 		return;
+	if (parent != CONF_SECTION_GLOBAL)
+		begin_section(find_open(parent), parent);
 	ASSERT(loader->n_sections < loader->text.n_sections);
-	line = loader->text.section_lines[loader->n_sections++];
-	loader->open_section = cfg;
-	loader->fields = conf_add_section(loader->conf, section, cfg->title, line);
+	open->line = loader->text.section_lines[loader->n_sections++];
+	open->cfg = cfg;
+	if (parent == CONF_SECTION_GLOBAL)
+		open->fields = conf_add_section(loader->conf, section, cfg->title, open->line);
+	else
+		open->fields = begin_inner(section, &loader->open[parent], open->line);
 	for (size_t i = 0; i < conf_n_options; i++) {
 		if (conf_options[i].section == section)
 			loader->lines[i] = 0;
@@ -83,8 +122,10 @@ static const char *find_nearest_name(enum conf_section section, const char *name
 		if (conf_options[i].section == section)
 			names[n++] = conf_options[i].name;
 	}
-	for (int i = 1; section == CONF_SECTION_GLOBAL && i < CONF_N_SECTIONS; i++)
-		names[n++] = conf_section_name((enum conf_section)i);
+	for (int i = 1; i < CONF_N_SECTIONS; i++) {
+		if (conf_section_parent((enum conf_section)i) == section)
+			names[n++] = conf_section_name((enum conf_section)i);
+	}
 	nearest = conf_value_nearest(name, names, n);
 	free(names);
 	return nearest;
@@ -103,6 +144,10 @@ static char *find_home(const char *name)
 		if (conf_option_find((enum conf_section)i, name) != NULL)
 			(void)fprintf(out, "%s%s", ftell(out) > 0 ? " or " : "in a section ",
 				conf_section_name((enum conf_section)i));
+		if (conf_section_parent((enum conf_section)i) != CONF_SECTION_GLOBAL &&
+			strcmp(conf_section_name((enum conf_section)i), name) == 0)
+			(void)fprintf(out, "in a section %s",
+				conf_section_name(conf_section_parent((enum conf_section)i)));
 	}
 	if (conf_option_find(CONF_SECTION_GLOBAL, name) != NULL)
 		(void)fputs("outside the sections", out);
@@ -147,7 +192,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	*(const char **)result = value;
 	if (section != CONF_SECTION_GLOBAL) {
 		begin_section(cfg, section);
-		fields = loader->fields;
+		fields = loader->open[section].fields;
 	}
 	if (option == NULL) {
 		if (is_first)
@@ -178,6 +223,17 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	return 0;
 }
 
+static void report_missing(
+	const cfg_t *cfg, enum conf_section section, const struct conf_option *option, int line)
+{
+	const char *title = cfg->title != NULL ? cfg->title : "";
+	const char *quote = cfg->title != NULL ? "\"" : "";
+
+	conf_errors_add(&loader->errors, loader->name, line, "%s%s%s%s%s has no %s; write %s = %s",
+		conf_section_name(section), cfg->title != NULL ? " " : "", quote, title, quote,
+		option->name, option->name, conf_option_is_list(option) ? "{\"…\"}" : "\"…\"");
+}
+
 /* "name = {}" makes a list empty and is never right for anything else. */
 static void take_empty_lists(cfg_t *cfg, enum conf_section section, void *fields, int section_line)
 {
@@ -200,10 +256,7 @@ static void take_empty_lists(cfg_t *cfg, enum conf_section section, void *fields
 					"%s is empty; write at least one", option->name);
 		} else if (option->default_text == NULL &&
 			loader->lines[option - conf_options] == 0) {
-			conf_errors_add(&loader->errors, loader->name, section_line,
-				"%s \"%s\" has no %s; write %s = %s", conf_section_name(section),
-				cfg->title, option->name, option->name,
-				conf_option_is_list(option) ? "{\"…\"}" : "\"…\"");
+			report_missing(cfg, section, option, section_line);
 		}
 	}
 }
@@ -213,18 +266,16 @@ static int on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 {
 	cfg_t *section_cfg = cfg_opt_getnsec(opt, 0);
 	enum conf_section section = section_of(section_cfg);
-	int line;
+	struct open_section *open = &loader->open[section];
 
 	(void)cfg;
 	begin_section(section_cfg, section);
-	line = loader->text.section_lines[loader->n_sections - 1];
-	take_empty_lists(section_cfg, section, loader->fields, line);
+	take_empty_lists(section_cfg, section, open->fields, open->line);
 	/* Without a right title the listener stays without addresses, and the error stands. */
 	if (section == CONF_SECTION_LISTEN &&
-		!conf_listen_set_title(loader->fields, loader->name, &loader->errors))
+		!conf_listen_set_title(open->fields, loader->name, &loader->errors))
 		ASSERT(loader->errors.n_messages > 0);
-	loader->open_section = NULL;
-	loader->fields = NULL;
+	*open = (struct open_section){0};
 	/* libconfuse would let the next section of this title replace this one. */
 	cfg_opt_rmnsec(opt, 0);
 	return 0;
@@ -274,8 +325,10 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
 		conf_errors_add(errors, loader->name, cfg->line,
 			"%s needs a title in quotes before its {", name);
 	} else if (strncmp(format, "missing opening brace", 21) == 0) {
-		conf_errors_add(
-			errors, loader->name, cfg->line, "%s lacks the { after its title", name);
+		conf_errors_add(errors, loader->name, cfg->line,
+			section == CONF_SECTION_GLOBAL ? "%s lacks the { after its title"
+						       : "%s lacks its {",
+			name);
 	} else if (strncmp(format, "unexpected token", 16) == 0) {
 		conf_errors_add(errors, loader->name, cfg->line,
 			"\"%s\" is not expected here; write name = value, and lists as "
@@ -291,7 +344,10 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
 	}
 }
 
-/* One list of strings per option of the section, unknown names noted so far included; free it. */
+/*
+ * One list of strings per option of the section, unknown names noted so far included, and the
+ * sections within it, whose options must have been made; free it.
+ */
 static cfg_opt_t *make_options(enum conf_section section, cfg_opt_t *const *sections)
 {
 	cfg_opt_t *opts = memory_alloc_zeroed(
@@ -308,9 +364,12 @@ static cfg_opt_t *make_options(enum conf_section section, cfg_opt_t *const *sect
 			opts[n++] = (cfg_opt_t)CFG_STR_LIST_CB(
 				loader->unknowns[i].name, NULL, CFGF_NONE, on_value);
 	}
-	for (int i = 1; sections != NULL && i < CONF_N_SECTIONS; i++)
-		opts[n++] = (cfg_opt_t)CFG_SEC(conf_section_name((enum conf_section)i), sections[i],
-			CFGF_MULTI | CFGF_TITLE);
+	for (int i = 1; i < CONF_N_SECTIONS; i++) {
+		if (conf_section_parent((enum conf_section)i) == section)
+			opts[n++] = (cfg_opt_t)CFG_SEC(conf_section_name((enum conf_section)i),
+				sections[i],
+				CFGF_MULTI | (section == CONF_SECTION_GLOBAL ? CFGF_TITLE : 0));
+	}
 	opts[n] = (cfg_opt_t)CFG_END();
 	return opts;
 }
@@ -321,15 +380,21 @@ static cfg_t *make_parser(void)
 	cfg_opt_t *top;
 	cfg_t *cfg;
 
-	for (int i = 1; i < CONF_N_SECTIONS; i++)
-		sections[i] = make_options((enum conf_section)i, NULL);
+	/* A section within another comes after it in the enum. */
+	for (int i = CONF_N_SECTIONS - 1; i > 0; i--)
+		sections[i] = make_options((enum conf_section)i, sections);
 	top = make_options(CONF_SECTION_GLOBAL, sections);
 	cfg = cfg_init(top, CFGF_NONE);
 	ASSERT(cfg != NULL);
 	for (int i = 1; i < CONF_N_SECTIONS; i++) {
+		enum conf_section parent = conf_section_parent((enum conf_section)i);
+		char name[64];
+
 		free(sections[i]);
-		(void)cfg_set_validate_func(
-			cfg, conf_section_name((enum conf_section)i), on_section_end);
+		(void)snprintf(name, sizeof(name), "%s%s%s", conf_section_name(parent),
+			parent == CONF_SECTION_GLOBAL ? "" : "|",
+			conf_section_name((enum conf_section)i));
+		(void)cfg_set_validate_func(cfg, name, on_section_end);
 	}
 	free(top);
 	(void)cfg_set_error_function(cfg, on_error);
@@ -345,7 +410,8 @@ static bool run_pass(void)
 	ASSERT(in != NULL);
 	loader->conf = conf_new(loader->name);
 	loader->found_unknown = false;
-	loader->open_section = NULL;
+	loader->top = cfg;
+	memset(loader->open, 0, sizeof(loader->open));
 	loader->n_sections = 0;
 	memset(loader->lines, 0, conf_n_options * sizeof(loader->lines[0]));
 

@@ -38,6 +38,7 @@ static const char *const alpn_words[] = {"h2", "http/1.1", NULL};
 #define FIELDS_LISTEN struct conf_listen
 #define FIELDS_BACKEND struct conf_backend
 #define FIELDS_ROUTE struct conf_route
+#define FIELDS_POLL struct conf_poll
 #define RANGE(least, most) .min = (least), .max = (most)
 #define DEFAULT(text) .default_text = (text)
 #define REQUIRED .default_text = NULL
@@ -237,6 +238,16 @@ const struct conf_option conf_options[] = {
 	{ ROW(ROUTE, sockjs_client_url, STRING, sockjs_client_url), DEFAULT(""),
 	  CANONICAL(conf_canonical_script_url),
 	  HELP("the client's script, of the version that pages use, for SockJS's iframe page; empty: no such page") },
+
+	/* poll, within a route */
+	{ ROW(POLL, path, STRING, path), REQUIRED, CANONICAL(conf_canonical_poll_path),
+	  HELP("what is asked for at the backend, with its query if it has one") },
+	{ ROW(POLL, interval, DURATION, interval_ms), RANGE(100, DAY), DEFAULT("1s"),
+	  HELP("from the start of one request to the start of the next, while anybody listens") },
+	{ ROW(POLL, max_interval, DURATION, max_interval_ms), RANGE(100, DAY), DEFAULT("30s"),
+	  HELP("the same after failures in a row, each of which doubles it up to here; no less than interval") },
+	{ ROW(POLL, timeout, DURATION, timeout_ms), RANGE(1, HOUR), DEFAULT("30s"),
+	  HELP("for a whole answer; a later one is a failure") },
 };
 /* clang-format on */
 
@@ -253,8 +264,15 @@ const char *conf_section_name(enum conf_section section)
 		return "backend";
 	case CONF_SECTION_ROUTE:
 		return "route";
+	case CONF_SECTION_POLL:
+		return "poll";
 	}
 	return "?";
+}
+
+enum conf_section conf_section_parent(enum conf_section section)
+{
+	return section == CONF_SECTION_POLL ? CONF_SECTION_ROUTE : CONF_SECTION_GLOBAL;
 }
 
 const struct conf_option *conf_option_find(enum conf_section section, const char *name)

@@ -14,9 +14,10 @@ enum conf_section {
 	CONF_SECTION_LISTEN,
 	CONF_SECTION_BACKEND,
 	CONF_SECTION_ROUTE,
+	CONF_SECTION_POLL, /* within a route */
 };
 
-enum { CONF_N_SECTIONS = CONF_SECTION_ROUTE + 1 };
+enum { CONF_N_SECTIONS = CONF_SECTION_POLL + 1 };
 
 /* In parentheses: the C type of the field. */
 enum conf_type {
@@ -53,6 +54,8 @@ extern const size_t conf_n_options;
 
 /* "listen"; "" for the global options. */
 const char *conf_section_name(enum conf_section section);
+/* The section that it stands in. A section within another has no title and stands there once. */
+enum conf_section conf_section_parent(enum conf_section section);
 
 const struct conf_option *conf_option_find(enum conf_section section, const char *name);
 

@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/options.h"
 #include "proxy/base/memory.h"
 
-/* Sections hold lists and nothing else, so nothing right is deeper. */
-enum { DEEPEST = 2 };
+/* A section within a section, and a list in that: nothing right is deeper. */
+enum { DEEPEST = 3 };
 
 struct scan {
 	struct conf_text *text;
@@ -15,7 +16,9 @@ struct scan {
 	char last;     /* the last character that was neither space nor comment */
 	bool is_glued; /* it stands right before this one */
 	int open_lines[DEEPEST];
+	bool are_lists[DEEPEST];
 	size_t n_open;
+	size_t word_start, word_end; /* the last run of characters outside strings and comments */
 	const char *name;
 	struct conf_errors *errors;
 };
@@ -99,20 +102,40 @@ static void note_section(struct scan *scan)
 	text->section_lines[text->n_sections++] = scan->line;
 }
 
+/* Whether the last word names a section that stands within another. */
+static bool is_inner_section(const struct scan *scan)
+{
+	const char *word = scan->text->bytes + scan->word_start;
+	size_t n = scan->word_end - scan->word_start;
+
+	for (int i = 0; i < CONF_N_SECTIONS; i++) {
+		const char *name = conf_section_name((enum conf_section)i);
+
+		if (conf_section_parent((enum conf_section)i) != CONF_SECTION_GLOBAL &&
+			strlen(name) == n && memcmp(name, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool open_brace(struct scan *scan, bool is_list)
 {
+	bool is_in_list = scan->n_open > 0 && scan->are_lists[scan->n_open - 1];
 
-	if (scan->n_open > 0 && !is_list) {
+	if (scan->n_open > 0 && !is_list &&
+		(is_in_list || scan->n_open > 1 || !is_inner_section(scan))) {
 		conf_errors_add(scan->errors, scan->name, scan->line,
 			"a section cannot start inside another; the { of line %d has no } before "
 			"this, or a list lacks its =",
 			scan->open_lines[scan->n_open - 1]);
 		return false;
 	}
-	if (scan->n_open == DEEPEST)
+	if (is_in_list)
 		return fail(scan, scan->line, "a list cannot hold a list; write {\"a\", \"b\"}");
 	if (!is_list)
 		note_section(scan);
+	ASSERT(scan->n_open < DEEPEST);
+	scan->are_lists[scan->n_open] = is_list;
 	scan->open_lines[scan->n_open++] = scan->line;
 	return true;
 }
@@ -170,6 +193,11 @@ static bool step(struct scan *scan)
 		scan->last = c;
 		scan->is_glued = true;
 		return skip_string(scan, c);
+	}
+	if (!is_space(c) && strchr("{}=,", c) == NULL) {
+		if (!scan->is_glued || scan->word_end != scan->at)
+			scan->word_start = scan->at;
+		scan->word_end = scan->at + 1;
 	}
 	scan->at++;
 	if (is_space(c)) {

@@ -188,6 +188,50 @@ static void test_sections(void **state)
 	check(cases, ARRAY_LEN(cases));
 }
 
+/* The section `poll` in a route. */
+static void test_inner_section(void **state)
+{
+#define IN_ROUTE(text) LISTEN BACKEND "route \"/\" { backend = app\n" text "\n}\n"
+	static const struct fault_case cases[] = {
+		{IN_ROUTE("poll { }"), "4: poll has no path; write path = \"…\""},
+		{IN_ROUTE("\npoll {\n interval = 2s }"), "5: poll has no path; write path = \"…\""},
+		{IN_ROUTE("poll { path = prices }"),
+			"4: path: \"prices\" is not right; write a path that starts with /, with a "
+			"query if need be, such as /api/prices?all=1; other characters as %XX"},
+		{IN_ROUTE("poll { path = \"/a#b\" }"),
+			"4: path: \"/a#b\" is not right; write a path that starts with /, with a "
+			"query if need be, such as /api/prices?all=1; other characters as %XX"},
+		{IN_ROUTE("poll { path = /a interval = 50ms }"),
+			"4: interval: \"50ms\" is out of range; write a number and ms, s, m, h or "
+			"d, such as 30s, from 100ms to 1d"},
+		{IN_ROUTE("poll { path = /a }\npoll { path = /b }"),
+			"5: poll stands here a second time, first on line 4; keep one"},
+		{IN_ROUTE("poll { path = /a\n path = /b }"),
+			"5: path stands here a second time, first on line 4; keep one"},
+		{IN_ROUTE("poll { pth = /a path = /a }"),
+			"4: there is no option pth in poll; did you mean path?"},
+		{IN_ROUTE("path = /a"),
+			"4: there is no option path in route; it belongs in a section poll"},
+		{REST "poll { path = /a }",
+			"4: there is no option poll outside the sections; it belongs in a section "
+			"route"},
+		{IN_ROUTE("poll = /a"), "4: poll lacks its {"},
+		{IN_ROUTE("pole { path = /a }"),
+			"4: a section cannot start inside another; the { of line 3 has no } before "
+			"this, or a list lacks its ="},
+		{IN_ROUTE("poll { poll { path = /a } }"),
+			"4: a section cannot start inside another; the { of line 4 has no } before "
+			"this, or a list lacks its ="},
+		{LISTEN BACKEND "route \"/\" { backend = app match = exact poll { path = /a } }",
+			"3: route \"/\": bridge needs match = prefix, because sessions live below "
+			"the path"},
+	};
+#undef IN_ROUTE
+
+	(void)state;
+	check(cases, ARRAY_LEN(cases));
+}
+
 static void test_combinations(void **state)
 {
 	static const struct fault_case cases[] = {
@@ -304,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_inner_section),
 		cmocka_unit_test(test_combinations),
 		cmocka_unit_test(test_several),
 		cmocka_unit_test(test_many_unknown),

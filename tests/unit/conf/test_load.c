@@ -166,6 +166,35 @@ static void test_references(void **state)
 	conf_unref(NULL);
 }
 
+static void test_poll(void **state)
+{
+	struct conf *conf = must_parse(
+		LISTEN BACKEND "route \"/a\" { poll { path = \"/api/a?b=1\" } backend = app }\n"
+			       "route \"/b\" { backend = app bridge = {plain}\n poll {\n"
+			       " path = /api/b interval = \"250ms\" max_interval = 1m timeout = 2s"
+			       " } queue = 2M }\n"
+			       "route \"/c\" { backend = app }\n");
+	const struct conf_route *a = &conf->routes[0], *b = &conf->routes[1];
+
+	(void)state;
+	assert_true(a->poll.is_set);
+	assert_string_equal(a->poll.path, "/api/a?b=1");
+	assert_int_equal(a->poll.interval_ms, 1000);
+	assert_int_equal(a->poll.max_interval_ms, 30000);
+	assert_int_equal(a->poll.timeout_ms, 30000);
+	assert_int_equal(a->dialects, CONF_DIALECT_PLAIN);
+	assert_ptr_equal(a->backend, &conf->backends[0]);
+	assert_true(b->poll.is_set);
+	assert_string_equal(b->poll.path, "/api/b");
+	assert_int_equal(b->poll.interval_ms, 250);
+	assert_int_equal(b->poll.max_interval_ms, 60000);
+	assert_int_equal(b->poll.timeout_ms, 2000);
+	assert_int_equal(b->queue_size, 2 << 20);
+	assert_false(conf->routes[2].poll.is_set);
+	assert_int_equal(conf->routes[2].dialects, 0);
+	conf_unref(conf);
+}
+
 static void test_dump_loads_back(void **state)
 {
 	struct conf *conf = must_parse(
@@ -179,7 +208,7 @@ static void test_dump_loads_back(void **state)
 		"  tls_server_name = x }\n"
 		"route \"/a\" { backend = 'a \"b\"' hosts = {x} bridge = {plain} }\n"
 		"route \"/a\" { backend = 'a \"b\"' hosts = {y} allowed_origins = {null}\n"
-		"  max_body_size = 5T }\n");
+		"  max_body_size = 5T poll { path = '/\"x\"?$' interval = 1m } }\n");
 	char *first = dump(conf), *second;
 	struct conf *again = must_parse(first);
 
@@ -191,6 +220,8 @@ static void test_dump_loads_back(void **state)
 	assert_int_equal(again->listens[0].max_header_size, 9999);
 	assert_string_equal(again->listens[0].certificate_keys.items[0], "");
 	assert_int_equal(again->routes[1].max_body_size, UINT64_C(5) << 40);
+	assert_string_equal(again->routes[1].poll.path, "/\"x\"?$");
+	assert_int_equal(again->routes[1].poll.interval_ms, 60000);
 	second = dump(again);
 	assert_string_equal(first, second);
 	free(first);
@@ -278,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_poll),
 		cmocka_unit_test(test_dump_loads_back),
 		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_command_line),

@@ -66,7 +66,7 @@ static void test_defaults_as_dumped(void **state)
 
 	(void)state;
 	conf = conf_parse("listen \"80\" { }\nbackend \"a\" { servers = {\"a:1\"} }\n"
-			  "route \"/\" { backend = \"a\" }",
+			  "route \"/\" { backend = \"a\" poll { path = \"/p\" } }",
 		"x", &errors);
 	assert_non_null(conf);
 	conf_dump(conf, out);
@@ -106,7 +106,8 @@ static void test_table(void **state)
 static void test_manual(void **state)
 {
 	static const char *const headings[] = {".Sh OPTIONS OF THE PROGRAM\n",
-		".Sh SECTION LISTEN\n", ".Sh SECTION BACKEND\n", ".Sh SECTION ROUTE\n"};
+		".Sh SECTION LISTEN\n", ".Sh SECTION BACKEND\n", ".Sh SECTION ROUTE\n",
+		".Sh SECTION POLL OF A ROUTE\n"};
 	char *manual = read_source_file("docs/pollux.conf.5");
 	size_t n_items = 0;
 
@@ -135,6 +136,29 @@ static void test_manual(void **state)
 	free(manual);
 }
 
+/* A section within another stands in a commented example. */
+static void find_sample(
+	const char *sample, enum conf_section section, const char **start, const char **end)
+{
+	char start_text[32];
+
+	*start = sample;
+	*end = strstr(sample, "\nlisten ");
+	if (section == CONF_SECTION_GLOBAL)
+		return;
+	if (conf_section_parent(section) == CONF_SECTION_GLOBAL)
+		(void)snprintf(
+			start_text, sizeof(start_text), "\n%s \"", conf_section_name(section));
+	else
+		(void)snprintf(
+			start_text, sizeof(start_text), "\n#\t%s {\n", conf_section_name(section));
+	*start = strstr(sample, start_text);
+	assert_non_null(*start);
+	*end = strstr(
+		*start, conf_section_parent(section) == CONF_SECTION_GLOBAL ? "\n}" : "\n#\t}");
+	assert_non_null(*end);
+}
+
 /* Uncomments "#name = value" and leaves prose, which has a space after the "#". */
 static void uncomment_options(char *text)
 {
@@ -158,18 +182,11 @@ static void test_sample(void **state)
 	assert_non_null(plain);
 	for (size_t i = 0; i < conf_n_options; i++) {
 		const struct conf_option *option = &conf_options[i];
-		char start_text[32], line[1024];
-		const char *start = sample, *end, *at;
+		char line[1024];
+		const char *start, *end, *at;
 		char *facts = facts_of(option);
 
-		if (option->section != CONF_SECTION_GLOBAL) {
-			(void)snprintf(start_text, sizeof(start_text), "\n%s \"",
-				conf_section_name(option->section));
-			start = strstr(sample, start_text);
-			assert_non_null(start);
-		}
-		end = strstr(start, option->section == CONF_SECTION_GLOBAL ? "\nlisten " : "\n}");
-		assert_non_null(end);
+		find_sample(sample, option->section, &start, &end);
 		if (default_in(facts) != NULL)
 			(void)snprintf(
 				line, sizeof(line), "#%s = %s\n", option->name, default_in(facts));

@@ -47,16 +47,19 @@ static void test_comments(void **state)
 static void test_section_lines(void **state)
 {
 	static const char source[] = "a = {1}\nlisten \"x\"\n{\n b = {\"}\", '{'} /* { */\n}\n"
-				     "route \"y\" {}\nroute \"z\" { # }\n}";
+				     "route \"y\" {}\nroute \"z\" { # }\n}\n"
+				     "route \"p\" { a = poll b = {1}\n poll\n{ c = {2} } d = 3 }";
 	struct conf_errors errors = {0};
 	struct conf_text text;
 
 	(void)state;
 	assert_true(conf_text_clean(&text, source, strlen(source), "x", &errors));
-	assert_int_equal(text.n_sections, 3);
+	assert_int_equal(text.n_sections, 5);
 	assert_int_equal(text.section_lines[0], 3);
 	assert_int_equal(text.section_lines[1], 6);
 	assert_int_equal(text.section_lines[2], 7);
+	assert_int_equal(text.section_lines[3], 9);
+	assert_int_equal(text.section_lines[4], 11);
 	conf_text_clear(&text);
 }
 
@@ -77,6 +80,9 @@ static void test_faults(void **state)
 		{"a = {1,\n2", 0, "x:1: the { on this line is never closed"},
 		{"a = 1\n}", 0, "x:2: this } closes nothing"},
 		{"route \"x\" {\n b = 1\nroute \"y\" { }\n}", 0, "x:3: a section cannot start"},
+		{"route \"x\" {\n polls { }\n}", 0, "x:2: a section cannot start"},
+		{"route \"x\" { poll \"y\" { z { } } }", 0, "x:1: a section cannot start"},
+		{"a \"x\" { b = {poll { } }}", 0, "x:1: a section cannot start"},
 		{"a \"x\" { b = {1 = {2}}}", 0, "x:1: a list cannot hold a list"},
 		{"listen *:80 { }", 0, "x:1: put text that holds *"},
 		{"a = (b)", 0, "x:1: put text that holds *"},
