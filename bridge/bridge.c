@@ -6,6 +6,7 @@
 #include "bridge/client/plain.h"
 #include "bridge/client/sockjs.h"
 #include "bridge/dialect.h"
+#include "bridge/feed/feed_ws.h"
 #include "proxy/base/memory.h"
 #include "proxy/net/conn.h"
 #include "proxy/http/ws_frame.h"
@@ -59,6 +60,19 @@ int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots)
 	if (owner < 0 && (self->route->dialects & CONF_DIALECT_PLAIN) != 0)
 		owner = plain_dialect.owner(self, x, n_slots);
 	return owner;
+}
+
+struct feed *bridge_new_feed(struct bridge *self, const struct feed_target *target,
+	struct exchange *x, const struct feed_owner *owner, void *arg)
+{
+	struct feed_ws_place place = {
+		.loop = self->loop,
+		.route = self->route,
+		.backend = self->backend,
+		.feeds = &self->feeds,
+	};
+
+	return feed_ws_new(&place, target, x, owner, arg);
 }
 
 static void forget_sessions(struct bridge *self)

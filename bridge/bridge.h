@@ -62,6 +62,13 @@ bool bridge_start(struct bridge *self, struct exchange *x);
 int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots);
 
 /*
+ * The feed that the route says, opened for a session. What is needed of the target and the exchange
+ * is copied. Dialects know no kind of feed.
+ */
+struct feed *bridge_new_feed(struct bridge *self, const struct feed_target *target,
+	struct exchange *x, const struct feed_owner *owner, void *arg);
+
+/*
  * Pollux is leaving: polls are answered with what they have, streams end, backends get 1001, new
  * sessions are refused with 503. bridge_is_idle says when no feed is left.
  */

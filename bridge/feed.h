@@ -1,6 +1,7 @@
 /*
  * Where a session's messages come from and go to. One implementation per kind of backend
- * (bridge/feed/); the first is a WebSocket (feed_ws).
+ * (bridge/feed/): a WebSocket (feed_ws), a resource that is polled (feed_poll). bridge_new_feed
+ * makes the one that the route has.
  *
  *	new -> on_open -> on_message* ------------------------------> on_closed
  *	    \-> on_refused     \-> finish: what is queued, then a close -/
@@ -24,6 +25,18 @@
 
 struct feed;
 
+/* What a session is to be fed with, besides what the route says. */
+struct feed_target {
+	struct slice path;  /* P */
+	struct slice query; /* of P, without the bridge's parameters */
+	bool has_query;
+	/*
+	 * Subprotocols to offer instead of what the client's Sec-WebSocket-Protocol says; "": none;
+	 * NULL: that. Of a WebSocket.
+	 */
+	const struct slice *protocols;
+};
+
 /* What the backend said when it took the session; valid during on_open. */
 struct feed_acceptance {
 	struct slice protocol;	     /* the chosen subprotocol; empty: none */
@@ -43,8 +56,8 @@ struct feed_refusal {
 struct feed_owner {
 	void (*on_open)(void *arg, const struct feed_acceptance *acceptance);
 	void (*on_refused)(void *arg, const struct feed_refusal *refusal);
-	/* MESSAGE_TEXT or MESSAGE_BINARY; the payload lives for the call. */
-	void (*on_message)(void *arg, enum message_kind kind, struct slice payload);
+	/* MESSAGE_TEXT or MESSAGE_BINARY; the owner's from now on. */
+	void (*on_message)(void *arg, struct message *message);
 	/* feed_can_take may have become true, frames may have been handed to TCP. */
 	void (*on_room)(void *arg);
 	/* The last: the backend's close, the one that finish asked for, or a break. */
@@ -52,7 +65,7 @@ struct feed_owner {
 };
 
 struct feed_ops {
-	/* Takes the message. Open feeds only. */
+	/* Takes the message. Open feeds only. One that takes none closes with 1003. */
 	void (*send)(struct feed *self, struct message *message);
 	/*
 	 * Whether a further `cost` bytes fit the queue, or would be written at once. If not,
@@ -61,7 +74,10 @@ struct feed_ops {
 	bool (*can_take)(struct feed *self, size_t cost);
 	/* Frames sent to the feed that were not wholly handed to TCP. */
 	uint64_t (*n_unsent)(struct feed *self);
-	/* Off: no on_message, no on_closed by the backend; it is held back by TCP. On at first. */
+	/*
+	 * Off: no on_message, no on_closed by the backend; it is held back by TCP. On at first. A
+	 * feed that cannot hold back its source closes instead, when there is something to tell.
+	 */
 	void (*set_reading)(struct feed *self, bool is_on);
 	/* Sends what is queued, then the close; on_closed comes when both have left, or cannot. */
 	void (*finish)(struct feed *self, uint16_t code, struct slice reason);

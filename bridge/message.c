@@ -5,6 +5,35 @@
 
 #include "proxy/base/memory.h"
 
+struct shared_payload *shared_payload_new(struct slice bytes)
+{
+	struct shared_payload *self = memory_alloc(sizeof(*self) + bytes.n);
+
+	ASSERT(bytes.n <= UINT32_MAX);
+	self->n_references = 1;
+	self->size = (uint32_t)bytes.n;
+	if (bytes.n > 0)
+		memcpy(self->bytes, bytes.p, bytes.n);
+	return self;
+}
+
+struct shared_payload *shared_payload_ref(struct shared_payload *self)
+{
+	self->n_references++;
+	return self;
+}
+
+void shared_payload_unref(struct shared_payload *self)
+{
+	if (self != NULL && --self->n_references == 0)
+		free(self);
+}
+
+struct slice shared_payload_bytes(const struct shared_payload *self)
+{
+	return slice_of(self->bytes, self->size);
+}
+
 static struct message *message_alloc(enum message_kind kind, struct slice payload)
 {
 	struct message *self = memory_alloc(sizeof(*self) + payload.n);
@@ -22,6 +51,18 @@ struct message *message_new(enum message_kind kind, struct slice payload)
 	return message_alloc(kind, payload);
 }
 
+struct message *message_new_shared(enum message_kind kind, struct shared_payload *payload)
+{
+	struct message *self;
+
+	if (payload->size < MESSAGE_SHARED_MIN)
+		return message_new(kind, shared_payload_bytes(payload));
+	self = message_new(kind, SLICE(""));
+	self->size = payload->size;
+	self->shared = shared_payload_ref(payload);
+	return self;
+}
+
 struct message *message_new_close(uint16_t code, struct slice reason, uint64_t n_undelivered)
 {
 	struct message *self = message_alloc(MESSAGE_CLOSE, reason);
@@ -33,6 +74,7 @@ struct message *message_new_close(uint16_t code, struct slice reason, uint64_t n
 
 void message_free(struct message *self)
 {
+	shared_payload_unref(self->shared);
 	free(self);
 }
 
@@ -48,7 +90,8 @@ void message_list_clear(struct message_list *list)
 
 struct slice message_payload(const struct message *self)
 {
-	return slice_of(self->payload, self->size);
+	return self->shared != NULL ? shared_payload_bytes(self->shared)
+				    : slice_of(self->payload, self->size);
 }
 
 size_t message_cost(const struct message *self)

@@ -1,6 +1,7 @@
 /*
  * One item of a session: a text, some bytes, or the close, which is always the last. One allocation
- * that ends in the payload. Held by one queue at a time.
+ * that ends in the payload, or refers to one that it shares with others. Held by one queue at a
+ * time.
  */
 #ifndef BRIDGE_MESSAGE_H
 #define BRIDGE_MESSAGE_H
@@ -18,6 +19,16 @@ enum message_kind {
 	MESSAGE_CLOSE, /* the payload is the reason, valid UTF-8 */
 };
 
+/* Bytes of many messages; they go with the last of its holders. */
+struct shared_payload {
+	uint32_t n_references;
+	uint32_t size;
+	char bytes[];
+};
+
+/* A smaller payload is cheaper copied than shared. */
+#define MESSAGE_SHARED_MIN 1024
+
 struct message {
 	TAILQ_ENTRY(message) link;
 	uint64_t seq;	     /* place in the session's sequence, from 1; 0: towards the backend */
@@ -26,21 +37,32 @@ struct message {
 	uint32_t size;		/* of the payload */
 	uint16_t code;		/* MESSAGE_CLOSE: WebSocket close code */
 	enum message_kind kind;
-	char payload[];
+	struct shared_payload *shared; /* NULL: the payload is its own */
+	char payload[];		       /* its own */
 };
 
 TAILQ_HEAD(message_list, message);
 
+/* Copies; with one reference, the caller's. */
+struct shared_payload *shared_payload_new(struct slice bytes);
+struct shared_payload *shared_payload_ref(struct shared_payload *self);
+/* NULL is allowed. */
+void shared_payload_unref(struct shared_payload *self);
+struct slice shared_payload_bytes(const struct shared_payload *self);
+
 /* Copies the payload. */
 struct message *message_new(enum message_kind kind, struct slice payload);
+/* Takes a reference, or copies what is small. Not for the backend, whose frames are masked in
+ * place. */
+struct message *message_new_shared(enum message_kind kind, struct shared_payload *payload);
 struct message *message_new_close(uint16_t code, struct slice reason, uint64_t n_undelivered);
 void message_free(struct message *self);
 /* Frees every message of the list. */
 void message_list_clear(struct message_list *list);
 
 struct slice message_payload(const struct message *self);
-/* What it costs a queue, in bytes: the payload and the memory around it, so that queues of empty
- * messages are bounded too. */
+/* What it costs a queue, in bytes: the payload (shared or not) and the memory around it, so that
+ * queues of empty messages are bounded too. */
 size_t message_cost(const struct message *self);
 
 const char *message_kind_name(enum message_kind kind);

@@ -322,19 +322,20 @@ static void become_closed(struct session *self, uint16_t code, struct slice reas
 	session_table_remember(self->table, self);
 }
 
-static void on_feed_message(void *arg, enum message_kind kind, struct slice payload)
+static void on_feed_message(void *arg, struct message *message)
 {
 	struct session *self = arg;
 
-	if (UNLIKELY(kind == MESSAGE_BINARY && self->is_text_only)) {
+	if (UNLIKELY(message->kind == MESSAGE_BINARY && self->is_text_only)) {
 		struct feed *feed = self->feed;
 
+		message_free(message);
 		count_handed(self);
 		become_closed(self, WS_CODE_UNSUPPORTED_DATA, SLICE("Binary message"));
 		feed_leave(feed, WS_CODE_UNSUPPORTED_DATA);
 		return;
 	}
-	take(self, message_new(kind, payload));
+	take(self, message);
 	if (self->unsent_cost >= self->route->queue_size)
 		set_reading(self, false);
 }

@@ -3,7 +3,6 @@
 #include "bridge/client/plain_encode.h"
 #include "bridge/client/plain_send.h"
 #include "bridge/client/post.h"
-#include "bridge/feed/feed_ws.h"
 #include "proxy/route/hop_client.h"
 
 struct plain_opening {
@@ -197,11 +196,7 @@ static void dial(struct plain_opening *self, struct session_send *send)
 	struct plain_exchange *px = self->px;
 	struct bridge *bridge = px->bridge;
 	struct slice address = hop_client_address(px->x);
-	struct feed_ws_target target = {
-		.loop = bridge->loop,
-		.route = bridge->route,
-		.backend = bridge->backend,
-		.feeds = &bridge->feeds,
+	struct feed_target target = {
 		.path = px->request.path,
 		.query = px->request.query,
 		.has_query = px->request.has_query,
@@ -220,7 +215,8 @@ static void dial(struct plain_opening *self, struct session_send *send)
 	session = session_table_add(&bridge->table, px->request.path, address);
 	if (self->has_digest)
 		session_table_add_key(&bridge->table, session, self->digest);
-	session_open(session, feed_ws_new(&target, px->x, &session_feed_owner, session));
+	session_open(
+		session, bridge_new_feed(bridge, &target, px->x, &session_feed_owner, session));
 	wait_for(self, session);
 	/* It waits for the feed, then is the first in the line. */
 	if (send != NULL && session_submit(session, send) != SEND_WAITING)

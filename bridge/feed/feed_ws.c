@@ -78,17 +78,17 @@ static void on_tidy(void *arg);
 
 /* Life. */
 
-struct feed *feed_ws_new(const struct feed_ws_target *target, struct exchange *x,
-	const struct feed_owner *owner, void *arg)
+struct feed *feed_ws_new(const struct feed_ws_place *place, const struct feed_target *target,
+	struct exchange *x, const struct feed_owner *owner, void *arg)
 {
 	struct feed_ws *self = memory_alloc_zeroed(sizeof(*self));
-	const struct conf_backend *backend = backend_conf(target->backend);
-	size_t limit = MIN((size_t)target->route->queue_size, (size_t)PIPE_LIMIT_DEFAULT);
+	const struct conf_backend *backend = backend_conf(place->backend);
+	size_t limit = MIN((size_t)place->route->queue_size, (size_t)PIPE_LIMIT_DEFAULT);
 
 	self->base = (struct feed){.ops = &feed_ws_ops, .owner = owner, .arg = arg};
-	self->loop = target->loop;
-	self->route = target->route;
-	self->feeds = target->feeds;
+	self->loop = place->loop;
+	self->route = place->route;
+	self->feeds = place->feeds;
 	self->is_reading = true;
 	arena_init(&self->arena);
 	pipe_init(&self->to_backend, self->loop, limit);
@@ -103,7 +103,7 @@ struct feed *feed_ws_new(const struct feed_ws_target *target, struct exchange *x
 	notice_init(&self->pump, on_writable, self);
 	TAILQ_INSERT_TAIL(self->feeds, &self->base, link);
 
-	self->request = feed_ws_request_make(target, x, &self->arena);
+	self->request = feed_ws_request_make(self->route, target, x, &self->arena);
 	fetch_init(&self->fetch, self->loop, &self->arena, self->request, &fetch_owner, self);
 	self->fetch.body = BODY_NONE;
 	self->fetch.is_websocket = true;
@@ -115,7 +115,7 @@ struct feed *feed_ws_new(const struct feed_ws_target *target, struct exchange *x
 		.read_ms = (uint64_t)backend->read_timeout_ms,
 		.write_ms = (uint64_t)backend->write_timeout_ms,
 	};
-	backend_fetch(target->backend, &self->fetch);
+	backend_fetch(place->backend, &self->fetch);
 	return &self->base;
 }
 
@@ -293,6 +293,8 @@ static void flush(struct feed_ws *self)
 	struct message *message;
 
 	while ((message = TAILQ_FIRST(&self->queue)) != NULL && pipe_room(&self->to_backend) > 0) {
+		/* It is masked in place. */
+		ASSERT(message->shared == NULL);
 		TAILQ_REMOVE(&self->queue, message, link);
 		self->queue_cost -= message_cost(message);
 		self->n_queue--;
@@ -514,7 +516,8 @@ static void answer_ping(struct feed_ws *self, struct slice payload)
 static void take_message(struct feed_ws *self, enum message_kind kind)
 {
 	if (self->base.owner != NULL)
-		self->base.owner->on_message(self->base.arg, kind, self->messages.payload);
+		self->base.owner->on_message(
+			self->base.arg, message_new(kind, self->messages.payload));
 }
 
 static void take_error(struct feed_ws *self)

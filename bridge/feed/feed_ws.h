@@ -20,21 +20,16 @@
 #include "proxy/http/exchange.h"
 #include "proxy/route/backend.h"
 
-struct feed_ws_target {
+/* Where it dials. */
+struct feed_ws_place {
 	struct loop *loop;
 	const struct conf_route *route;
 	struct backend *backend;
 	struct feed_list *feeds; /* it stands there while it lives */
-	struct slice path;	 /* P */
-	struct slice query;	 /* of P, without the bridge's parameters */
-	bool has_query;
-	/* Offered instead of what the client's Sec-WebSocket-Protocol says; "": none; NULL: that.
-	 */
-	const struct slice *protocols;
 };
 
-/* Dials. What is needed of the exchange is copied. */
-struct feed *feed_ws_new(const struct feed_ws_target *target, struct exchange *x,
-	const struct feed_owner *owner, void *arg);
+/* Dials. What is needed of the exchange and the target is copied. */
+struct feed *feed_ws_new(const struct feed_ws_place *place, const struct feed_target *target,
+	struct exchange *x, const struct feed_owner *owner, void *arg);
 
 #endif

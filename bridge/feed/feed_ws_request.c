@@ -34,15 +34,15 @@ static bool goes_with_handshake(const struct field *field)
 			!starts_with_ignoring_case(field->name, SLICE("x-forwarded-")));
 }
 
-struct request_head *feed_ws_request_make(
-	const struct feed_ws_target *target, struct exchange *x, struct arena *arena)
+struct request_head *feed_ws_request_make(const struct conf_route *route,
+	const struct feed_target *target, struct exchange *x, struct arena *arena)
 {
 	struct request_head *head = arena_alloc_zeroed(arena, sizeof(*head));
 	const struct request_head *forwarded;
 	struct hop_client client;
 
 	hop_client_init(&client, x);
-	forwarded = hop_request(x->req, arena, target->route, &client);
+	forwarded = hop_request(x->req, arena, route, &client);
 	head->method = METHOD_GET;
 	head->method_name = SLICE("GET");
 	head->version_minor = 1;

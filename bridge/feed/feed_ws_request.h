@@ -9,8 +9,8 @@
 #include "proxy/http/message.h"
 
 /* A whole handshake request with a fresh key; all of it in the arena. */
-struct request_head *feed_ws_request_make(
-	const struct feed_ws_target *target, struct exchange *x, struct arena *arena);
+struct request_head *feed_ws_request_make(const struct conf_route *route,
+	const struct feed_target *target, struct exchange *x, struct arena *arena);
 
 /*
  * Whether the 101 is an answer to it beyond what the codec checks: no extension, and no subprotocol
