@@ -6,7 +6,9 @@
 #include "bridge/client/plain.h"
 #include "bridge/client/sockjs.h"
 #include "bridge/dialect.h"
+#include "bridge/feed/feed_poll.h"
 #include "bridge/feed/feed_ws.h"
+#include "bridge/feed/poll_source.h"
 #include "proxy/base/memory.h"
 #include "proxy/net/conn.h"
 #include "proxy/http/ws_frame.h"
@@ -22,6 +24,8 @@ struct bridge *bridge_new(struct loop *loop, const struct conf_route *route,
 	(void)conf_ref(route->conf);
 	session_table_init(&self->table, loop, route, tag);
 	TAILQ_INIT(&self->feeds);
+	if (route->poll.is_set)
+		self->source = poll_source_new(loop, route, backend);
 	return self;
 }
 
@@ -72,7 +76,14 @@ struct feed *bridge_new_feed(struct bridge *self, const struct feed_target *targ
 		.feeds = &self->feeds,
 	};
 
+	if (self->source != NULL)
+		return feed_poll_new(self->loop, self->source, &self->feeds, owner, arg);
 	return feed_ws_new(&place, target, x, owner, arg);
+}
+
+bool bridge_takes_messages(const struct bridge *self)
+{
+	return self->source == NULL;
 }
 
 static void forget_sessions(struct bridge *self)
@@ -117,6 +128,8 @@ void bridge_close(struct bridge *self)
 		next = TAILQ_NEXT(feed, link);
 		feed_close(feed);
 	}
+	if (self->source != NULL)
+		poll_source_close(self->source);
 	loop_bury(self->loop, &self->grave, bridge_free, self);
 }
 

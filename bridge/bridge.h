@@ -21,13 +21,16 @@
 #include "proxy/http/exchange.h"
 #include "proxy/route/backend.h"
 
+struct poll_source;
+
 struct bridge {
 	struct loop *loop;
 	const struct conf_route *route;
 	struct backend *backend;
 	struct session_table table;
-	struct feed_list feeds; /* all, also those whose session is gone */
-	size_t max_conns;	/* 0: no limit */
+	struct feed_list feeds;	    /* all, also those whose session is gone */
+	struct poll_source *source; /* of its feeds; NULL: they are WebSockets */
+	size_t max_conns;	    /* 0: no limit */
 	bool is_draining;
 	bool is_closed;
 	struct grave grave;
@@ -67,6 +70,12 @@ int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots);
  */
 struct feed *bridge_new_feed(struct bridge *self, const struct feed_target *target,
 	struct exchange *x, const struct feed_owner *owner, void *arg);
+
+/*
+ * Whether clients may send. If not, a feed that is given a message closes; a dialect that can say
+ * so before does.
+ */
+bool bridge_takes_messages(const struct bridge *self);
 
 /*
  * Pollux is leaving: polls are answered with what they have, streams end, backends get 1001, new

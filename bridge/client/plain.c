@@ -131,7 +131,9 @@ static void start_send(struct plain_exchange *px)
 		return;
 	acknowledge(px, session);
 	plain_answer_set_session(px, session);
-	if (px->request.action == PLAIN_CLOSE)
+	if (px->request.action == PLAIN_SEND && !bridge_takes_messages(px->bridge))
+		plain_answer_error(px, 405, session, "read only", NULL, 0);
+	else if (px->request.action == PLAIN_CLOSE)
 		plain_send_close(px, session);
 	else
 		plain_send_start(px, session);

@@ -105,7 +105,9 @@ void plain_answer_error(struct plain_exchange *self, unsigned status, const stru
 	struct bytes body;
 
 	if (status == 405)
-		plain_answer_add(self, head, "Allow", methods(self));
+		plain_answer_add(self, head, "Allow",
+			self->request.action == PLAIN_SEND ? SLICE("GET, DELETE, OPTIONS")
+							   : methods(self));
 	if (status == 503)
 		plain_answer_add(self, head, "Retry-After", SLICE("1"));
 	bytes_init(&body);

@@ -245,6 +245,8 @@ static void on_body(void *arg, bool is_complete)
 		verdict = body.n > 0 ? post_body_check(self->kind, body, &limits) : POST_OK;
 	if (verdict != POST_OK)
 		plain_send_refuse(self->px, NULL, self->kind, verdict);
+	else if (body.n > 0 && !bridge_takes_messages(self->px->bridge))
+		plain_answer_error(self->px, 409, NULL, "read only", NULL, 0);
 	else if (!join(self))
 		dial(self, make_send(self, body));
 	post_clear(&self->post);
