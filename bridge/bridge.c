@@ -59,6 +59,9 @@ int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots)
 {
 	int owner = -1;
 
+	/* One of them polls, for all clients. */
+	if (self->source != NULL)
+		return dialect_owner_of_key(slice_from_string(self->route->path), n_slots);
 	if ((self->route->dialects & CONF_DIALECT_SOCKJS) != 0)
 		owner = sockjs_dialect.owner(self, x, n_slots);
 	if (owner < 0 && (self->route->dialects & CONF_DIALECT_PLAIN) != 0)
