@@ -84,6 +84,11 @@ struct feed *bridge_new_feed(struct bridge *self, const struct feed_target *targ
 	return feed_ws_new(&place, target, x, owner, arg);
 }
 
+bool bridge_has_tunnels(const struct bridge *self)
+{
+	return self->source == NULL;
+}
+
 bool bridge_takes_messages(const struct bridge *self)
 {
 	return self->source == NULL;

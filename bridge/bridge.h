@@ -71,6 +71,8 @@ int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots);
 struct feed *bridge_new_feed(struct bridge *self, const struct feed_target *target,
 	struct exchange *x, const struct feed_owner *owner, void *arg);
 
+/* Whether what feeds sessions is a WebSocket of the backend, so that a client's may pass to it. */
+bool bridge_has_tunnels(const struct bridge *self);
 /*
  * Whether clients may send. If not, a feed that is given a message closes; a dialect that can say
  * so before does.

@@ -126,7 +126,8 @@ struct session {
 	size_t orphan_cost;		/* of those whose clients have gone */
 	uint64_t n_used;		/* highest number used up by a send */
 
-	uint64_t seen_ms; /* end of the last transport, or last request */
+	uint64_t linger_ms; /* the route's, unless the dialect says otherwise */
+	uint64_t seen_ms;   /* end of the last transport, or last request */
 	uint64_t closed_ms;
 	uint64_t linger_ms;	/* the route's, unless the dialect says otherwise */
 	struct timer absence;	/* forgets */

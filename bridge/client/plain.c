@@ -186,6 +186,14 @@ static void forgo_socket(struct plain_exchange *px)
 	request->error = "websocket is not supported here";
 }
 
+/* A WebSocket that cannot pass is a session, which ends with it. */
+static void become_bare(struct plain_exchange *px)
+{
+	px->request.action = PLAIN_OPEN;
+	px->request.form = PLAIN_BARE;
+	px->request.has_key = false;
+}
+
 static bool plain_start(struct bridge *bridge, struct exchange *x)
 {
 	struct plain_exchange *px = arena_alloc_zeroed(&x->arena, sizeof(*px));
@@ -201,6 +209,8 @@ static bool plain_start(struct bridge *bridge, struct exchange *x)
 	/* Without WebSockets a handshake is an ordinary request. */
 	if (px->request.form == PLAIN_SOCKET && !route->websocket)
 		forgo_socket(px);
+	if (px->request.action == PLAIN_TUNNEL && route->websocket && !bridge_has_tunnels(bridge))
+		become_bare(px);
 	if (px->request.action == PLAIN_TUNNEL && px->verdict != ORIGIN_REFUSED)
 		return false;
 	/* Whoever reads the log must not get the session. */

@@ -1,5 +1,6 @@
 #include "bridge/client/plain_attach.h"
 
+#include "bridge/client/plain_bare.h"
 #include "bridge/client/plain_socket.h"
 #include "bridge/client/transport_poll.h"
 #include "bridge/client/transport_stream.h"
@@ -154,6 +155,8 @@ void plain_attach(struct plain_exchange *self, struct session *session, uint64_t
 		plain_answer_gone(self, session);
 	} else if (self->request.form == PLAIN_SOCKET) {
 		plain_socket_start(self, session, after, note);
+	} else if (self->request.form == PLAIN_BARE) {
+		plain_bare_start(self, session, after);
 	} else if (self->request.form == PLAIN_POLL) {
 		transport_poll_start(self->x, session, after, self->request.wait_ms, &poll, self);
 	} else {

@@ -213,6 +213,9 @@ static void dial(struct plain_opening *self, struct session_send *send)
 		return;
 	}
 	session = session_table_add(&bridge->table, px->request.path, address);
+	/* Nobody else is ever told of it. */
+	if (px->request.form == PLAIN_BARE)
+		session->linger_ms = 0;
 	if (self->has_digest)
 		session_table_add_key(&bridge->table, session, self->digest);
 	session_open(

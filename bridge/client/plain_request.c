@@ -478,6 +478,8 @@ const char *plain_form_name(enum plain_form form)
 		return "events";
 	case PLAIN_LINES:
 		return "lines";
+	case PLAIN_BARE:
+		return "bare";
 	case PLAIN_SOCKET:
 		return "socket";
 	}

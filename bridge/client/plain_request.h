@@ -41,6 +41,7 @@ enum plain_form {
 	PLAIN_EVENTS,  /* text/event-stream */
 	PLAIN_LINES,   /* application/x-ndjson */
 	PLAIN_SOCKET,  /* a WebSocket with the subprotocol below */
+	PLAIN_BARE,    /* another WebSocket, where the feed is none; never parsed: see plain.c */
 };
 
 /* Compared as it stands (RFC 6455 section 4.1); never offered to the backend. */

@@ -74,25 +74,53 @@ static void trim(struct transport_ws *self)
 		session_trim(session, self->cursor, ws_endpoint_n_acknowledged(self->end));
 }
 
+static bool is_bare(const struct transport_ws *self)
+{
+	return self->form->encode == NULL;
+}
+
+static void write_item(struct transport_ws *self, const struct message *item)
+{
+	struct bytes text;
+
+	if (is_bare(self)) {
+		if (item->kind != MESSAGE_CLOSE)
+			ws_endpoint_send(self->end, item->kind, message_payload(item));
+		return;
+	}
+	bytes_init(&text);
+	self->form->encode(self->arg, &text, item);
+	say(self, &text);
+}
+
+/* The session's close has been written. */
+static void end_with(struct transport_ws *self, const struct message *close)
+{
+	end(self);
+	if (is_bare(self))
+		ws_endpoint_close(self->end, close->code, message_payload(close));
+	else
+		ws_endpoint_close(self->end, WS_CODE_NORMAL, SLICE(""));
+}
+
 static void write_items(struct transport_ws *self)
 {
 	struct session *session = self->base.session;
 	struct message *item = session_item_after(session, self->cursor);
-	struct bytes text;
 
-	bytes_init(&text);
 	for (; item != NULL && ws_endpoint_room(self->end) > 0; item = session_item_next(item)) {
-		self->form->encode(self->arg, &text, item);
-		say(self, &text);
+		write_item(self, item);
 		self->cursor = item->seq;
 		session_set_sent(session, item, ws_endpoint_n_sent(self->end));
 		if (item->kind == MESSAGE_CLOSE) {
-			end(self);
-			ws_endpoint_close(self->end, WS_CODE_NORMAL, SLICE(""));
+			end_with(self, item);
 			break;
 		}
 	}
-	trim(self);
+	if (is_bare(self))
+		session_acknowledge(session, self->cursor);
+	else
+		trim(self);
 }
 
 static void set_reading(struct transport_ws *self)
@@ -143,7 +171,9 @@ static void on_end_by_session(struct transport *base, enum transport_end why)
 		ws_endpoint_close(self->end, TRANSPORT_WS_SUPERSEDED, SLICE("superseded"));
 		break;
 	case TRANSPORT_DRAINED:
-		ws_endpoint_close(self->end, WS_CODE_SERVICE_RESTART, SLICE("leaving"));
+		ws_endpoint_close(self->end,
+			is_bare(self) ? WS_CODE_GOING_AWAY : WS_CODE_SERVICE_RESTART,
+			SLICE("leaving"));
 		break;
 	}
 }

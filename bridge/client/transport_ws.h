@@ -6,6 +6,10 @@
  * Ends after the session's close with 1000, when superseded with 4000, at a drain with 1012. A
  * client that closes, goes, or is given up (ws_endpoint.h) is detached; the session lives on. What
  * it wrote is kept as for streams (transport_stream.h).
+ *
+ * Bare, without an encoding: each item is a message as it is, text or bytes, and the session's
+ * close is the WebSocket's; at a drain 1001. What is written is acknowledged with it, since nobody
+ * can ask for it again.
  */
 #ifndef BRIDGE_CLIENT_TRANSPORT_WS_H
 #define BRIDGE_CLIENT_TRANSPORT_WS_H
@@ -24,6 +28,7 @@ struct transport_ws;
 #define TRANSPORT_WS_SUPERSEDED 4000
 
 struct socket_form {
+	/* NULL: bare. */
 	void (*encode)(void *arg, struct bytes *out, const struct message *item);
 	/*
 	 * What the client sends; the payload lives for the call. `self` is attached: its session is
