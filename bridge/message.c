@@ -5,11 +5,19 @@
 
 #include "proxy/base/memory.h"
 
+struct payload_form {
+	struct payload_form *next;
+	payload_encode *encode;
+	size_t size;
+	char bytes[];
+};
+
 struct shared_payload *shared_payload_new(struct slice bytes)
 {
 	struct shared_payload *self = memory_alloc(sizeof(*self) + bytes.n);
 
 	ASSERT(bytes.n <= UINT32_MAX);
+	self->forms = NULL;
 	self->n_references = 1;
 	self->size = (uint32_t)bytes.n;
 	if (bytes.n > 0)
@@ -25,8 +33,35 @@ struct shared_payload *shared_payload_ref(struct shared_payload *self)
 
 void shared_payload_unref(struct shared_payload *self)
 {
-	if (self != NULL && --self->n_references == 0)
-		free(self);
+	struct payload_form *form;
+
+	if (self == NULL || --self->n_references > 0)
+		return;
+	while ((form = self->forms) != NULL) {
+		self->forms = form->next;
+		free(form);
+	}
+	free(self);
+}
+
+struct slice shared_payload_encoded(struct shared_payload *self, payload_encode *encode)
+{
+	struct payload_form *form;
+	struct bytes bytes;
+	size_t n;
+
+	for (form = self->forms; form != NULL; form = form->next)
+		if (form->encode == encode)
+			return slice_of(form->bytes, form->size);
+	bytes_init(&bytes);
+	encode(&bytes, shared_payload_bytes(self));
+	n = bytes_size(&bytes);
+	form = memory_alloc(sizeof(*form) + n);
+	*form = (struct payload_form){.next = self->forms, .encode = encode, .size = n};
+	bytes_peek(&bytes, form->bytes, n);
+	bytes_clear(&bytes);
+	self->forms = form;
+	return slice_of(form->bytes, n);
 }
 
 struct slice shared_payload_bytes(const struct shared_payload *self)
@@ -92,6 +127,14 @@ struct slice message_payload(const struct message *self)
 {
 	return self->shared != NULL ? shared_payload_bytes(self->shared)
 				    : slice_of(self->payload, self->size);
+}
+
+void message_encode_payload(const struct message *self, struct bytes *out, payload_encode *encode)
+{
+	if (self->shared != NULL)
+		bytes_append_slice(out, shared_payload_encoded(self->shared, encode));
+	else
+		encode(out, message_payload(self));
 }
 
 size_t message_cost(const struct message *self)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proxy/base/bytes.h"
 #include "proxy/base/slice.h"
 
 enum message_kind {
@@ -19,8 +20,14 @@ enum message_kind {
 	MESSAGE_CLOSE, /* the payload is the reason, valid UTF-8 */
 };
 
-/* Bytes of many messages; they go with the last of its holders. */
+/* How a payload looks on some wire. */
+typedef void payload_encode(struct bytes *out, struct slice payload);
+
+struct payload_form;
+
+/* Bytes of many messages, and what was made of them; they go with the last of its holders. */
 struct shared_payload {
+	struct payload_form *forms;
 	uint32_t n_references;
 	uint32_t size;
 	char bytes[];
@@ -49,6 +56,8 @@ struct shared_payload *shared_payload_ref(struct shared_payload *self);
 /* NULL is allowed. */
 void shared_payload_unref(struct shared_payload *self);
 struct slice shared_payload_bytes(const struct shared_payload *self);
+/* Encoded when it is first asked for, and kept. Valid as long as the payload. */
+struct slice shared_payload_encoded(struct shared_payload *self, payload_encode *encode);
 
 /* Copies the payload. */
 struct message *message_new(enum message_kind kind, struct slice payload);
@@ -61,6 +70,8 @@ void message_free(struct message *self);
 void message_list_clear(struct message_list *list);
 
 struct slice message_payload(const struct message *self);
+/* Appends the payload encoded; once for all messages that share it. */
+void message_encode_payload(const struct message *self, struct bytes *out, payload_encode *encode);
 /* What it costs a queue, in bytes: the payload (shared or not) and the memory around it, so that
  * queues of empty messages are bounded too. */
 size_t message_cost(const struct message *self);

@@ -222,12 +222,12 @@ void plain_encode_object(struct bytes *out, const struct message *message)
 	switch (message->kind) {
 	case MESSAGE_TEXT:
 		PUT(out, ",\"text\":\"");
-		put_escaped(out, message_payload(message));
+		message_encode_payload(message, out, put_escaped);
 		PUT(out, "\"}");
 		return;
 	case MESSAGE_BINARY:
 		PUT(out, ",\"binary\":\"");
-		plain_encode_base64(out, message_payload(message));
+		message_encode_payload(message, out, plain_encode_base64);
 		PUT(out, "\"}");
 		return;
 	case MESSAGE_CLOSE:
@@ -402,13 +402,13 @@ void plain_encode_event_message(
 		PUT(out, "event: binary\n");
 	put_event_id(out, id, message->seq);
 	if (message->kind == MESSAGE_TEXT && !as_json) {
-		put_data_lines(out, message_payload(message));
+		message_encode_payload(message, out, put_data_lines);
 	} else {
 		PUT(out, "data: ");
 		if (as_json)
 			plain_encode_object(out, message);
 		else
-			plain_encode_base64(out, message_payload(message));
+			message_encode_payload(message, out, plain_encode_base64);
 		PUT(out, "\n");
 	}
 	PUT(out, "\n");

@@ -63,8 +63,12 @@ uint64_t poll_schedule_due_ms(const struct poll_schedule *self)
 
 uint64_t poll_schedule_first_due_ms(const struct poll_schedule *self)
 {
+	uint64_t pause = self->interval_ms;
+
 	ASSERT(!self->is_running);
 	if (!self->has_started)
 		return 0;
-	return MAX(self->started_ms + self->interval_ms, self->not_before_ms);
+	if (self->n_failures > 0)
+		pause = MIN(pause, POLL_FIRST_PAUSE_MS);
+	return MAX(self->started_ms + pause, self->not_before_ms);
 }

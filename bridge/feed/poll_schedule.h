@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* After a failure, one interval at most of this for who waits for a first answer. */
+#define POLL_FIRST_PAUSE_MS UINT64_C(1000)
 /* A longer Retry-After counts as this. */
 #define POLL_RETRY_AFTER_MAX_MS (UINT64_C(60) * 60 * 1000)
 
@@ -40,8 +42,9 @@ void poll_schedule_fail(
 /* None is running: when the next is due; 0: none has been before. */
 uint64_t poll_schedule_due_ms(const struct poll_schedule *self);
 /*
- * The same if somebody waits for a first answer: such a one is not made to wait for what others
- * have brought about, beyond one interval and Retry-After.
+ * The same if somebody waits for a first answer. After a failure such a one need not wait for what
+ * others have brought about, but for Retry-After, and for an interval or POLL_FIRST_PAUSE_MS,
+ * whichever is shorter.
  */
 uint64_t poll_schedule_first_due_ms(const struct poll_schedule *self);
 

@@ -3,7 +3,9 @@
 //	{ program: { drain: '1s' },
 //	  listens: [{ address: '127.0.0.1:8080', idle_timeout: '1s' }],
 //	  backends: [{ name: 'app', servers: ['127.0.0.1:3000'] }],
-//	  routes: [{ path: '/', backend: 'app' }] }
+//	  routes: [{ path: '/', backend: 'app', poll: { path: '/news' } }] }
+//
+// An object within a section is a section of its own.
 
 function quoted(text) {
 	return `"${String(text).replace(/[\\"]/g, '\\$&')}"`;
@@ -17,10 +19,16 @@ function value(given) {
 	return typeof given === 'number' ? String(given) : quoted(given);
 }
 
+function optionText(name, given, indent) {
+	if (typeof given === 'object' && !Array.isArray(given))
+		return `${indent}${name} {\n${options(given, `${indent}\t`)}${indent}}\n`;
+	return `${indent}${name} = ${value(given)}\n`;
+}
+
 function options(given, indent = '') {
 	return Object.entries(given)
 		.filter(([, option]) => option !== undefined)
-		.map(([name, option]) => `${indent}${name} = ${value(option)}\n`)
+		.map(([name, option]) => optionText(name, option, indent))
 		.join('');
 }
 
