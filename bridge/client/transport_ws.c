@@ -171,9 +171,10 @@ static void on_end_by_session(struct transport *base, enum transport_end why)
 		ws_endpoint_close(self->end, TRANSPORT_WS_SUPERSEDED, SLICE("superseded"));
 		break;
 	case TRANSPORT_DRAINED:
-		ws_endpoint_close(self->end,
-			is_bare(self) ? WS_CODE_GOING_AWAY : WS_CODE_SERVICE_RESTART,
-			SLICE("leaving"));
+		if (is_bare(self)) /* as a tunnel is told */
+			ws_endpoint_close(self->end, WS_CODE_GOING_AWAY, SLICE("going away"));
+		else
+			ws_endpoint_close(self->end, WS_CODE_SERVICE_RESTART, SLICE("leaving"));
 		break;
 	}
 }

@@ -314,6 +314,34 @@ test('a client that was cut gets what it missed', async (t) => {
 		assert.deepEqual(await resumed.object(), { seq: n + 1, text: `{"n":${n}}` });
 });
 
+test('leaving, while a poll is without an answer', async (t) => {
+	const { backend, bridge, pollux } = await polledStage(t);
+	const socket = await Socket.open(t, pollux.url('/prices', { scheme: 'ws' }));
+	const { stream } = await bridge.openStream(LINES, '/prices');
+	await socket.count(1);
+	await stream.object();
+	const n = backend.nPolls;
+	backend.trouble = () => {};
+	await backend.until(() => backend.nPolls > n, 'a poll that hangs');
+	pollux.signal('SIGTERM');
+	assert.deepEqual(await socket.end(), { code: 1001, reason: 'going away' });
+	await stream.expectEnd();
+	assert.deepEqual(await pollux.left(), { code: 0, signal: null });
+});
+
+test('an answer that does not come in time', async (t) => {
+	const { backend, bridge, pollux } = await polledStage(t, { poll: { timeout: '300ms' } });
+	backend.trouble = () => {};
+	const refused = await bridge.ask('GET', '/prices', { fields: EVENTS });
+	assert.equal(refused.status, 504);
+	backend.trouble = (response) => response.writeHead(200, { 'content-length': 9 }).write('half');
+	await pollux.logged(/poll: .*: response-timeout/);
+	await pass(200);
+	const cut = await bridge.ask('GET', '/prices', { fields: EVENTS });
+	assert.equal(cut.status, 502);
+	await pollux.logged(/poll: .*: read-timeout/);
+});
+
 test('pollux.v1 over a WebSocket', async (t) => {
 	const { backend, pollux } = await polledStage(t);
 	const url = pollux.url('/prices', { scheme: 'ws' });

@@ -206,7 +206,7 @@ static void at_a_drain_it_is_told(void **state)
 	socket = open_with(POLL);
 	bridge_drain(stage_bridge());
 	stage_pass_ms(0);
-	got(socket, "close 1001 leaving\n");
+	got(socket, "close 1001 going away\n");
 	assert_true(bridge_is_idle(stage_bridge()));
 	leaves(socket, 1001);
 }
