@@ -12,6 +12,13 @@ struct payload_form {
 	char bytes[];
 };
 
+static size_t n_live;
+
+size_t shared_payload_n_live(void)
+{
+	return n_live;
+}
+
 struct shared_payload *shared_payload_new(struct slice bytes)
 {
 	struct shared_payload *self = memory_alloc(sizeof(*self) + bytes.n);
@@ -19,6 +26,7 @@ struct shared_payload *shared_payload_new(struct slice bytes)
 	ASSERT(bytes.n <= UINT32_MAX);
 	self->forms = NULL;
 	self->n_references = 1;
+	n_live++;
 	self->size = (uint32_t)bytes.n;
 	if (bytes.n > 0)
 		memcpy(self->bytes, bytes.p, bytes.n);
@@ -37,6 +45,7 @@ void shared_payload_unref(struct shared_payload *self)
 
 	if (self == NULL || --self->n_references > 0)
 		return;
+	n_live--;
 	while ((form = self->forms) != NULL) {
 		self->forms = form->next;
 		free(form);

@@ -56,6 +56,8 @@ struct shared_payload *shared_payload_ref(struct shared_payload *self);
 /* NULL is allowed. */
 void shared_payload_unref(struct shared_payload *self);
 struct slice shared_payload_bytes(const struct shared_payload *self);
+/* Live ones, for leak checks. */
+size_t shared_payload_n_live(void);
 /* Encoded when it is first asked for, and kept. Valid as long as the payload. */
 struct slice shared_payload_encoded(struct shared_payload *self, payload_encode *encode);
 

@@ -218,6 +218,7 @@ void stage_close(void)
 	conf_unref(stage.conf);
 	assert_int_equal(fetcher_n_live(), 0);
 	assert_int_equal(conn_n_live(), 0);
+	assert_int_equal(shared_payload_n_live(), 0);
 	free_rest();
 	arena_release_cache();
 	assert_int_equal(bytes_live_segments(), 0);
