@@ -64,6 +64,7 @@ static void leaves(struct web_socket *socket, uint16_t code)
 static void values_are_messages(void **state)
 {
 	struct web_socket *socket, *other;
+	struct ledger ledger;
 
 	(void)state;
 	socket = open_with(POLL);
@@ -81,6 +82,10 @@ static void values_are_messages(void **state)
 	assert_int_equal(bridge_n_sessions(stage_bridge()), 2);
 	assert_int_equal(stage_n_dials(), 3);
 	assert_int_equal(stage_n_forwarded(), 0);
+	/* Nobody can ask for it again, so nothing is kept. */
+	ledger = bridge_ledger(stage_bridge());
+	assert_int_equal(ledger.n_taken, 5);
+	assert_int_equal(ledger.n_acknowledged, 5);
 }
 
 static void an_empty_value_is_a_message(void **state)
