@@ -129,7 +129,6 @@ struct session {
 	uint64_t linger_ms; /* the route's, unless the dialect says otherwise */
 	uint64_t seen_ms;   /* end of the last transport, or last request */
 	uint64_t closed_ms;
-	uint64_t linger_ms;	/* the route's, unless the dialect says otherwise */
 	struct timer absence;	/* forgets */
 	struct timer send_wait; /* of the oldest send, or of CLOSING */
 	struct notice wake;	/* tells the transport */

@@ -224,7 +224,7 @@ struct conf_route {
 	bool sockjs_websocket;
 	char *sockjs_client_url; /* for the iframe page; "" = there is none */
 
-	struct conf_poll poll;	      /* where messages come from, instead of a WebSocket */
+	struct conf_poll poll; /* where messages come from, instead of a WebSocket */
 };
 
 struct conf {

@@ -1,6 +1,6 @@
 #include "bridge/client/sockjs_session.h"
 
-#include "bridge/feed/feed_ws.h"
+#include "bridge/bridge.h"
 #include "proxy/route/hop_client.h"
 
 bool sockjs_session_has_room(struct sockjs_exchange *sx)
@@ -15,11 +15,7 @@ void sockjs_session_start(struct sockjs_exchange *sx, struct session *session)
 {
 	struct bridge *bridge = sx->bridge;
 	struct slice path = sockjs_base(slice_from_string(bridge->route->path));
-	struct feed_ws_target target = {
-		.loop = bridge->loop,
-		.route = bridge->route,
-		.backend = bridge->backend,
-		.feeds = &bridge->feeds,
+	struct feed_target target = {
 		.path = path.n > 0 ? path : SLICE("/"),
 		.query = sx->request.query,
 		.has_query = sx->request.has_query,
@@ -27,7 +23,8 @@ void sockjs_session_start(struct sockjs_exchange *sx, struct session *session)
 
 	session->is_text_only = true;
 	session->linger_ms = (uint64_t)bridge->route->sockjs_disconnect_delay_ms;
-	session_open(session, feed_ws_new(&target, sx->x, &session_feed_owner, session));
+	session_open(
+		session, bridge_new_feed(bridge, &target, sx->x, &session_feed_owner, session));
 }
 
 struct sockjs_decode_limits sockjs_session_limits(const struct conf_route *route)
