@@ -118,7 +118,9 @@ static bool sockjs_start(struct bridge *bridge, struct exchange *x)
 	if (is_tunnel(self) && self->verdict != ORIGIN_REFUSED) {
 		if (self->request.action == SOCKJS_RAW)
 			redirect(self);
-		return false;
+		/* Without a WebSocket behind, one ends in the bridge, and the plain dialect has
+		 * that. */
+		return !bridge_has_tunnels(bridge) && plain_dialect.start(bridge, x);
 	}
 	/* Whoever reads the log must not get the session. */
 	x->req->target = sockjs_mask_target(&self->request, x->req->target, &x->arena);

@@ -1,11 +1,14 @@
 #include "proxy/route/access_log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
@@ -23,6 +26,8 @@ struct access_log {
 	struct loop *loop;
 	int fd;
 	bool is_socket; /* as a service's standard output may be */
+	bool is_pipe;
+	bool is_shared; /* other processes write to the same */
 	enum conf_access_log_format format;
 	struct bytes lines;
 	struct notice notice;
@@ -49,14 +54,34 @@ static void complain(struct access_log *self, int error)
 	log_error("access log: cannot write: %s", strerror(error));
 }
 
-/* False: the rest has to wait. */
-static bool write_some(struct access_log *self)
+/* Whole lines that go into a pipe at once, so that none of another process comes between. */
+static ssize_t write_to_shared_pipe(struct access_log *self)
+{
+	char piece[PIPE_BUF];
+	size_t n = MIN(bytes_size(&self->lines), sizeof(piece));
+	const char *end;
+
+	bytes_peek(&self->lines, piece, n);
+	end = memrchr(piece, '\n', n);
+	return write(self->fd, piece, end != NULL ? (size_t)(end + 1 - piece) : n);
+}
+
+static ssize_t write_lines(struct access_log *self)
 {
 	struct iovec vectors[MAX_VECTORS];
 	int n_vectors = bytes_vectors(&self->lines, vectors, MAX_VECTORS, SIZE_MAX);
 	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = (size_t)n_vectors};
-	ssize_t n = self->is_socket ? sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
-				    : writev(self->fd, vectors, n_vectors);
+
+	if (self->is_pipe && self->is_shared)
+		return write_to_shared_pipe(self);
+	return self->is_socket ? sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+			       : writev(self->fd, vectors, n_vectors);
+}
+
+/* False: the rest has to wait. */
+static bool write_some(struct access_log *self)
+{
+	ssize_t n = write_lines(self);
 
 	if (n >= 0) {
 		bytes_drain(&self->lines, (size_t)n);
@@ -90,7 +115,11 @@ static void set_fd(struct access_log *self, int fd)
 	struct stat st;
 
 	self->fd = fd;
-	self->is_socket = fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	self->is_socket = self->is_pipe = false;
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return;
+	self->is_socket = S_ISSOCK(st.st_mode);
+	self->is_pipe = S_ISFIFO(st.st_mode);
 }
 
 struct access_log *access_log_new(struct loop *loop, int fd, enum conf_access_log_format format)
@@ -114,6 +143,11 @@ void access_log_free(struct access_log *self)
 	notice_cancel(self->loop, &self->notice);
 	timer_close(self->loop, &self->retry);
 	free(self);
+}
+
+void access_log_share(struct access_log *self)
+{
+	self->is_shared = true;
 }
 
 void access_log_set_fd(struct access_log *self, int fd)

@@ -14,6 +14,8 @@ struct access_log;
 
 /* `fd` is borrowed; -1: off. */
 struct access_log *access_log_new(struct loop *loop, int fd, enum conf_access_log_format format);
+/* Other processes write to the same place: lines of both stay whole. */
+void access_log_share(struct access_log *self);
 /* Writes what is waiting. */
 void access_log_free(struct access_log *self);
 /* After a log rotation; what is waiting goes to the old file. */

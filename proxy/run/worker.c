@@ -429,6 +429,8 @@ static bool worker_open(
 	self->router = router_new(conf);
 	self->access_log =
 		access_log_new(self->loop, self->logs.access_fd, conf->access_log_format);
+	if (self->doors->n_slots > 1)
+		access_log_share(self->access_log);
 	if (!open_backends(self) || !drop_privileges(conf))
 		return false;
 	/* The end of the master is ours. Asked for here, for a change of user forgets it. */

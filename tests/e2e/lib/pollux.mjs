@@ -91,7 +91,7 @@ export class Pollux {
 				access_log: 'stdout',
 				access_log_format: 'json',
 				drain: '1s',
-				workers: process.env.POLLUX_WORKERS,
+				workers: process.env.POLLUX_WORKERS ?? 1,
 				...options.program,
 			},
 			listens: listens.map(({ address, options }) => ({ address, ...options })),
@@ -182,6 +182,11 @@ export class Pollux {
 	memory() {
 		const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(this.#proc('status'));
 		return Number(kilobytes) * 1024;
+	}
+
+	// The processes that serve, where there is a master.
+	workerPids() {
+		return this.#proc(`task/${this.pid}/children`).trim().split(' ').map(Number);
 	}
 
 	descriptors() {

@@ -1,0 +1,162 @@
+// Several workers: requests of a session find the one that has it, and one that dies is replaced.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { Authority } from './lib/certificates.mjs';
+import { bridgeStage, openedSession } from './lib/bridge.mjs';
+import { connect, get, ok, stage } from './lib/stage.mjs';
+import { event, eventually } from './lib/wait.mjs';
+
+const WORKERS = 4;
+const MANY = { program: { workers: WORKERS } };
+
+function slotOf(session) {
+	return Number(/^w(\d+)\./.exec(session.id)[1]);
+}
+
+// Sessions until there is one at each of two workers.
+async function sessionsOfTwo(bridge) {
+	const first = await bridge.open();
+	for (;;) {
+		const other = await bridge.open();
+		if (slotOf(other) !== slotOf(first))
+			return [first, other];
+		await other.delete();
+	}
+}
+
+test('as many processes as are asked for, and one answers after the other', async (t) => {
+	const { backend, pollux } = await stage(t, MANY);
+
+	backend.serve();
+	assert.equal(pollux.workerPids().length, WORKERS);
+	for (let n = 0; n < 20; n++) {
+		const client = await connect(t, pollux);
+		client.send(get(`/${n}`));
+		assert.equal((await client.readResponse()).status, 200);
+		client.close();
+	}
+	for (let n = 0; n < 20; n++)
+		assert.equal((await pollux.accessed({ target: `/${n}` })).status, 200);
+});
+
+test('a session is found from every connection, and its requests stand in the log once', async (t) => {
+	const { pollux, session, socket } = await openedSession(t, MANY);
+
+	for (let n = 1; n <= 30; n++) {
+		assert.equal((await session.post(`up ${n}`, { 'Content-Type': 'text/plain', 'Pollux-Seq': String(n) })).status, 204);
+		assert.equal(await socket.received.next(), `up ${n}`);
+		socket.send(`down ${n}`);
+		const { json } = await session.poll({ after: n - 1, wait: 5 });
+		assert.deepEqual(json.messages, [{ seq: n, text: `down ${n}` }]);
+	}
+	assert.equal((await session.delete()).status, 204);
+	await pollux.accessed({ method: 'DELETE' });
+	const lines = pollux.accessLog.text().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+	assert.equal(lines.filter(({ method }) => method === 'POST').length, 31);
+	assert.equal(lines.filter(({ method }) => method === 'GET').length, 30);
+	assert.ok(lines.every(({ client }) => client === '127.0.0.1'));
+});
+
+test('a repeated opening meets the first one, whichever worker gets it', async (t) => {
+	const { bridge } = await bridgeStage(t, MANY);
+	const ids = new Set();
+
+	for (let n = 0; n < 20; n++)
+		ids.add((await bridge.open({ fields: { 'Idempotency-Key': 'the-one' } })).id);
+	assert.equal(ids.size, 1);
+});
+
+test('a worker that is killed is replaced; its sessions are lost with a word, the others live', async (t) => {
+	const { bridge, pollux } = await bridgeStage(t, MANY);
+	const [lost, kept] = await sessionsOfTwo(bridge);
+	const pids = pollux.workerPids();
+
+	process.kill(pids[slotOf(lost) - 1], 'SIGKILL');
+	await pollux.logged(/worker \d+ \(\d+\) has ended with signal 9: another one takes its place/);
+	await eventually(() => pollux.workerPids().length === WORKERS, 'another worker');
+	for (let n = 0; n < 8; n++) {
+		const answer = await lost.poll({ wait: 0 });
+		assert.deepEqual([answer.status, answer.json.error], [404, 'unknown session']);
+		assert.equal((await kept.poll({ wait: 0 })).status, 200);
+	}
+	assert.equal((await bridge.open()).response.status, 201);
+});
+
+test('the field between workers is nobody\'s to send', async (t) => {
+	const { backend, pollux } = await stage(t, { ...MANY, route: { forwarded: 'x-forwarded' } });
+	const client = await connect(t, pollux);
+
+	backend.serve();
+	client.send(get('/', 'Pollux-Hop: 0 11 TLSv1.3 192.0.2.7:1 a\r\n'));
+	assert.equal((await client.readResponse()).status, 200);
+	assert.doesNotMatch(backend.heard, /pollux-hop/i);
+	assert.match(backend.heard, /X-Forwarded-For: 127\.0\.0\.1\r\n/);
+	assert.equal((await pollux.accessed()).client, '127.0.0.1');
+});
+
+test('the owner of a session sees the client of the other worker', async (t) => {
+	const { session } = await openedSession(t, MANY);
+
+	// A page of another origin is refused wherever its connection is.
+	for (let n = 0; n < 12; n++) {
+		const answer = await session.ask('GET', '?wait=0', { fields: { Origin: 'http://evil.example' } });
+		assert.equal(answer.status, 403);
+	}
+});
+
+test('a drain reaches all workers: WebSockets get 1001', async (t) => {
+	const { bridge, pollux } = await bridgeStage(t, MANY);
+	const sockets = [];
+
+	for (let n = 0; n < 12; n++)
+		sockets.push(await bridge.webSocket());
+	const codes = sockets.map(async (socket) => (await event(socket, 'close'))[0]);
+	pollux.signal('SIGTERM');
+	assert.deepEqual(await Promise.all(codes), sockets.map(() => 1001));
+	assert.equal((await pollux.left()).code, 0);
+});
+
+test('a ticket of one worker opens a session at each', async (t) => {
+	const authority = new Authority(t);
+	const { pem } = authority.issue(['localhost', '127.0.0.1']);
+	const { backend, pollux } = await stage(t, { ...MANY, listen: { certificates: [pem] } });
+	const tls = { ca: authority.certificate, servername: 'localhost', maxVersion: 'TLSv1.2' };
+
+	backend.serve(ok());
+	const first = await connect(t, pollux, { tls });
+	first.send(get());
+	await first.readResponse();
+	const ticket = first.socket.getSession();
+	for (let n = 0; n < 12; n++) {
+		const again = await connect(t, pollux, { tls: { ...tls, session: ticket } });
+		assert.ok(again.socket.isSessionReused(), `connection ${n}`);
+		again.close();
+	}
+});
+
+test('lines of several workers stay whole in a pipe', async (t) => {
+	const { backend, pollux } = await stage(t, MANY);
+	const long = 'x'.repeat(3000);
+
+	backend.serve();
+	await Promise.all(Array.from({ length: 16 }, async (_, c) => {
+		const client = await connect(t, pollux);
+		for (let n = 0; n < 40; n++) {
+			client.send(get(`/${c}/${n}/${long}`));
+			await client.readResponse();
+		}
+	}));
+	for (let c = 0; c < 16; c++)
+		await pollux.accessed({ target: `/${c}/39/${long}` });
+	const lines = pollux.accessLog.text().split('\n').filter((line) => line !== '');
+	assert.ok(lines.every((line) => JSON.parse(line).status === 200));
+});
+
+test('when all workers die at once, all are replaced', async (t) => {
+	const { pollux } = await stage(t, MANY);
+
+	for (const pid of pollux.workerPids())
+		process.kill(pid, 'SIGKILL');
+	await eventually(() => pollux.workerPids().length === WORKERS, 'four others', 20_000);
+});
