@@ -156,7 +156,11 @@ test('lines of several workers stay whole in a pipe', async (t) => {
 test('when all workers die at once, all are replaced', async (t) => {
 	const { pollux } = await stage(t, MANY);
 
-	for (const pid of pollux.workerPids())
+	const before = pollux.workerPids();
+	for (const pid of before)
 		process.kill(pid, 'SIGKILL');
-	await eventually(() => pollux.workerPids().length === WORKERS, 'four others', 20_000);
+	await eventually(() => {
+		const now = pollux.workerPids();
+		return now.length === WORKERS && now.every((pid) => !before.includes(pid));
+	}, 'four others');
 });
