@@ -234,6 +234,8 @@ static void process_stream(struct h2_server_stream *stream, unsigned due)
 		h2_server_refuse_body(stream, stream->refusal);
 	if ((due & DUE_TUNNEL) && stream->state == STREAM_OPEN)
 		h2_server_become_tunnel(stream);
+	if ((due & DUE_LINGER) && stream->state == STREAM_OPEN)
+		end_exchange(stream, REASON_NONE);
 	if (due & DUE_CLOSED)
 		close_stream(stream);
 }

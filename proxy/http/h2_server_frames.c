@@ -268,6 +268,44 @@ static int on_unknown_frame(
 	return NGHTTP2_ERR_CANCEL;
 }
 
+void h2_server_stop_request(struct h2_server_stream *stream)
+{
+	if (!stream->is_forgotten)
+		(void)nghttp2_submit_rst_stream(stream->server->session.ng, NGHTTP2_FLAG_NONE,
+			stream->base.id, NGHTTP2_NO_ERROR);
+	h2_session_post(&stream->server->session);
+}
+
+/* A response may be over before its request. */
+static void on_end_sent(struct h2_server *self, int32_t id)
+{
+	struct h2_server_stream *stream = stream_of(self, id);
+
+	if (stream == NULL)
+		return;
+	stream->base.is_out_ended = true;
+	if (stream->base.is_in_ended)
+		return;
+	if (stream->base.is_tunnel) {
+		if (ws_tunnel_has_left(stream->base.ws))
+			h2_server_stop_request(stream);
+		return;
+	}
+	stream->linger_ms = loop_now_ms(self->session.loop);
+	h2_stream_leave_in(&stream->base);
+	h2_server_set_due(stream, DUE_LINGER);
+	h2_server_look_in(self, H2_LINGER_MS);
+}
+
+static void skip(struct h2_server_stream *stream, size_t n)
+{
+	bool was_little = stream->n_skipped <= H2_MAX_SKIPPED_BODY;
+
+	stream->n_skipped += n;
+	if (was_little && stream->n_skipped > H2_MAX_SKIPPED_BODY)
+		h2_server_stop_request(stream);
+}
+
 static int on_data(
 	nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *arg)
 {
@@ -276,7 +314,9 @@ static int on_data(
 	struct exchange *x;
 
 	(void)flags;
-	if (stream == NULL || stream->refusal != REASON_NONE) {
+	if (stream != NULL && stream->linger_ms != 0)
+		skip(stream, n);
+	if (stream == NULL || stream->refusal != REASON_NONE || stream->linger_ms != 0) {
 		(void)nghttp2_session_consume(ng, id, n);
 		return 0;
 	}
@@ -332,21 +372,6 @@ static void log_goaway(struct h2_server *self, const nghttp2_goaway *goaway)
 					goaway->opaque_data_len)));
 	else
 		h2_server_log(self, nghttp2_http2_strerror(goaway->error_code));
-}
-
-/* A response that is over before its request: the rest is not wanted (RFC 9113 section 8.1). */
-static void on_end_sent(struct h2_server *self, int32_t id)
-{
-	struct h2_server_stream *stream = stream_of(self, id);
-
-	if (stream == NULL)
-		return;
-	stream->base.is_out_ended = true;
-	if (stream->base.is_in_ended)
-		return;
-	if (!stream->base.is_tunnel || ws_tunnel_has_left(stream->base.ws))
-		(void)nghttp2_submit_rst_stream(
-			self->session.ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 }
 
 /* A body that does not come to its content-length is reset by nghttp2 without a word to us (RFC

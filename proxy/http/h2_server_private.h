@@ -31,7 +31,8 @@ enum {
 	DUE_REQUEST = 1 << 0, /* its head is complete */
 	DUE_REFUSAL = 1 << 1, /* `refusal` says why */
 	DUE_TUNNEL = 1 << 2,
-	DUE_CLOSED = 1 << 3, /* nghttp2 has forgotten it */
+	DUE_LINGER = 1 << 3, /* the response is over, the request is not */
+	DUE_CLOSED = 1 << 4, /* nghttp2 has forgotten it */
 };
 
 struct h2_server_stream {
@@ -44,9 +45,11 @@ struct h2_server_stream {
 	struct h2_head *head;	 /* of the request, between its end and DUE_REQUEST */
 	uint64_t window_ms;	 /* since when the bytes of the request body are counted, */
 	uint64_t window_start;	 /* and how many there were then */
-	uint64_t mark;		 /* LEAVING: conn_bytes_sent when all has left */
-	uint32_t error_code;	 /* CLOSED: of the reset, or NO_ERROR */
-	uint8_t state;		 /* enum h2_server_stream_state */
+	uint64_t linger_ms;  /* since when the response is over and its request is not; 0: never */
+	uint64_t n_skipped;  /* bytes of the request that came since */
+	uint64_t mark;	     /* LEAVING: conn_bytes_sent when all has left */
+	uint32_t error_code; /* CLOSED: of the reset, or NO_ERROR */
+	uint8_t state;	     /* enum h2_server_stream_state */
 	uint8_t due;
 	enum reason refusal;
 	enum reason reason; /* nearest cause of a reset, for the log */
@@ -58,6 +61,13 @@ struct h2_server_stream {
 };
 
 TAILQ_HEAD(h2_server_streams, h2_server_stream);
+
+/*
+ * A response that is over before its request: so long, and for so many bytes, the rest may still
+ * come. Some clients do not see a response that is followed at once by a reset.
+ */
+#define H2_LINGER_MS 1000
+#define H2_MAX_SKIPPED_BODY (64 * 1024)
 
 /* Numbers of streams that a client has left out. */
 #define H2_MAX_SKIPPED 4
@@ -129,6 +139,8 @@ void h2_server_log(const struct h2_server *self, const char *what);
 struct h1_limits h2_server_limits(const struct h2_server *self);
 
 /* h2_server_frames.c */
+/* The rest of the request is not wanted (RFC 9113 section 8.1). */
+void h2_server_stop_request(struct h2_server_stream *stream);
 /* The callbacks of all sessions. */
 nghttp2_session_callbacks *h2_server_callbacks(void);
 

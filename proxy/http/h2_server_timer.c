@@ -42,8 +42,10 @@ static uint64_t body_deadline(struct h2_server_stream *stream, uint64_t now)
 		h2_server_start_window(stream);
 		return TIMER_NEVER;
 	}
+	/* Both may pause in a conversation; a backend that waits for the client in vain has its
+	 * read_timeout. */
 	if (stream->x.state != EXCHANGE_REQUESTED)
-		return pause_ends;
+		return TIMER_NEVER;
 	if (window_ends <= now &&
 		(stream->x.n_request_body - stream->window_start) * 1000 >=
 			MIN_BODY_RATE * timeout) {
@@ -81,6 +83,16 @@ static uint64_t look_at_stream(struct h2_server_stream *stream, uint64_t now)
 	return now + 1000;
 }
 
+static uint64_t look_at_linger(struct h2_server_stream *stream, uint64_t now)
+{
+	uint64_t due = stream->linger_ms + H2_LINGER_MS;
+
+	if (due > now)
+		return due;
+	h2_server_stop_request(stream);
+	return TIMER_NEVER;
+}
+
 static uint64_t look_at_streams(struct h2_server *self, uint64_t now)
 {
 	struct h2_server_stream *stream, *next;
@@ -88,10 +100,12 @@ static uint64_t look_at_streams(struct h2_server *self, uint64_t now)
 
 	for (stream = TAILQ_FIRST(&self->streams); stream != NULL; stream = next) {
 		next = TAILQ_NEXT(stream, link);
-		if (stream->state != STREAM_OPEN)
+		if (stream->linger_ms != 0)
+			at = look_at_linger(stream, now);
+		else if (stream->state == STREAM_OPEN)
+			at = look_at_stream(stream, now);
+		else
 			continue;
-		/* Once: MIN looks at its arguments twice. */
-		at = look_at_stream(stream, now);
 		due = MIN(due, at);
 	}
 	return due;

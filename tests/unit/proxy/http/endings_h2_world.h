@@ -165,6 +165,15 @@ static inline void they_see(struct h2_world *world, const char *client, const ch
 	assert_string_equal(h2_peer_frames(world->backend), backend);
 }
 
+/* A request that does not end behind its response is waited for a while. */
+static inline void client_is_stopped(struct h2_world *world)
+{
+	pass(world, 999);
+	they_see(world, "", "");
+	pass(world, 1);
+	they_see(world, "RST_STREAM(1,NO_ERROR)", "");
+}
+
 /* Both connections go on: another exchange passes. */
 static inline void both_live(struct h2_world *world)
 {

@@ -301,16 +301,20 @@ static void an_abort_before_the_head_is_an_answer_if_it_has_a_status(void **stat
 	logged(world, "0 read-timeout");
 }
 
-/* RFC 9113 section 8.1. */
+/* RFC 9113 section 8.1; the client has a while to see the response before the reset. */
 static void a_response_before_the_end_of_the_request_ends_both(void **state)
 {
 	struct world *world = *state;
 	int32_t id = post(world, "half");
 
 	answer(world, 0, "enough");
-	client_sees(world, "HEADERS(1) DATA(1) DATA(1)+END RST_STREAM(1,NO_ERROR)");
+	client_sees(world, "HEADERS(1) DATA(1) DATA(1)+END");
 	assert_string_equal(h2_peer_body(world->peer, id), "enough");
 	logged(world, "200 none");
+	advance(world, 999);
+	client_sees(world, "");
+	advance(world, 1);
+	client_sees(world, "RST_STREAM(1,NO_ERROR)");
 	/* What was on its way is no error. */
 	h2_peer_raw_frame(world->peer, NGHTTP2_DATA, 0, id, "late", 4);
 	turn(world);
@@ -319,6 +323,42 @@ static void a_response_before_the_end_of_the_request_ends_both(void **state)
 	(void)get(world);
 	answer(world, 1, "next");
 	assert_string_equal(h2_peer_body(world->peer, 3), "next");
+}
+
+static void a_request_that_ends_soon_behind_its_response_is_not_reset(void **state)
+{
+	struct world *world = *state;
+	int32_t id = post(world, "half");
+
+	answer(world, 0, "enough");
+	client_sees(world, "HEADERS(1) DATA(1) DATA(1)+END");
+	advance(world, 500);
+	h2_peer_put_text(world->peer, id, "late");
+	h2_peer_put_end(world->peer, id, NULL);
+	turn(world);
+	advance(world, 5000);
+	client_sees(world, "");
+	logged(world, "200 none");
+}
+
+static void a_request_that_goes_on_behind_its_response_is_reset(void **state)
+{
+	static const char part[4096];
+	struct world *world = *state;
+	int32_t id = post(world, "");
+	size_t n;
+
+	answer(world, 0, "enough");
+	client_sees(world, "HEADERS(1) DATA(1) DATA(1)+END");
+	for (n = 0; n < 65536; n += sizeof(part)) {
+		h2_peer_raw_frame(world->peer, NGHTTP2_DATA, 0, id, part, sizeof(part));
+		turn(world);
+	}
+	assert_null(strstr(h2_peer_frames(world->peer), "RST_STREAM"));
+	h2_peer_raw_frame(world->peer, NGHTTP2_DATA, 0, id, "x", 1);
+	turn(world);
+	assert_non_null(strstr(h2_peer_frames(world->peer), "RST_STREAM(1,NO_ERROR)"));
+	logged(world, "200 none");
 }
 
 static void unsent_bytes_are_known(void **state)
@@ -664,6 +704,8 @@ int main(void)
 		TEST(an_abort_without_bytes_is_a_reset_at_once),
 		TEST(an_abort_before_the_head_is_an_answer_if_it_has_a_status),
 		TEST(a_response_before_the_end_of_the_request_ends_both),
+		TEST(a_request_that_ends_soon_behind_its_response_is_not_reset),
+		TEST(a_request_that_goes_on_behind_its_response_is_reset),
 		TEST(unsent_bytes_are_known),
 		TEST(an_exchange_is_over_when_its_bytes_have_left),
 		TEST(a_body_arrives_as_it_comes),
