@@ -152,7 +152,7 @@ const struct conf_option conf_options[] = {
 	{ ROW(BACKEND, idle_timeout, DURATION, idle_timeout_ms), RANGE(1, DAY), DEFAULT("4s"),
 	  HELP("an unused connection is closed after this; keep it below the server's own (Node: 5s)") },
 	{ ROW(BACKEND, max_idle_connections, INT, max_idle_connections), RANGE(0, MANY),
-	  DEFAULT("128"), HELP("unused connections kept per server") },
+	  DEFAULT("1024"), HELP("unused connections kept per server") },
 	{ ROW(BACKEND, max_connections, INT, max_connections), RANGE(0, MANY), DEFAULT("0"),
 	  HELP("connections per server, tunnels included; beyond them 503; 0: no limit") },
 	{ ROW(BACKEND, host_header, STRING, host_header_value), DEFAULT("preserve"),

@@ -24,8 +24,8 @@
 #include "proxy/net/tls_parameters.h"
 #include "proxy/net/tls_private.h"
 
-/* Four full records. */
-#define FEED_SIZE (64 * 1024)
+/* Sixteen full records: what a busy upload has waiting. */
+#define FEED_SIZE (256 * 1024)
 /* Encrypted ahead of the socket. */
 #define WIRE_SIZE (64 * 1024)
 #define RECORD_SIZE 16384
