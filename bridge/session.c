@@ -168,6 +168,9 @@ void session_forget(struct session *self, uint16_t code)
 	timer_close(self->loop, &self->absence);
 	timer_close(self->loop, &self->send_wait);
 	notice_cancel(self->loop, &self->wake);
+	if (self->part != NULL)
+		self->part->on_forgotten(self->part);
+	self->part = NULL;
 	session_table_remove(self->table, self);
 	loop_bury(self->loop, &self->grave, session_destroy, self);
 }
@@ -318,6 +321,8 @@ static void become_closed(struct session *self, uint16_t code, struct slice reas
 	self->closed_ms = loop_now_ms(self->loop);
 	take(self, self->close);
 	refuse_sends(self);
+	if (self->part != NULL)
+		self->part->on_closed(self->part);
 	set_absence(self);
 	session_table_remember(self->table, self);
 }

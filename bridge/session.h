@@ -89,6 +89,14 @@ struct session_waiter {
 
 TAILQ_HEAD(session_waiter_list, session_waiter);
 
+/* What a dialect keeps with a session; embedded in its own struct. */
+struct session_part {
+	/* The session is in SESSION_CLOSED from now on. */
+	void (*on_closed)(struct session_part *self);
+	/* The session is forgotten: the last that is heard of it. */
+	void (*on_forgotten)(struct session_part *self);
+};
+
 struct session {
 	struct session_table *table;
 	const struct conf_route *route;
@@ -98,7 +106,8 @@ struct session {
 	char *path;			  /* P */
 	char *address;			  /* the opener's, for the cap */
 	char *id;
-	struct session_key *key; /* session_table's; NULL: none */
+	struct session_key *key;   /* session_table's; NULL: none */
+	struct session_part *part; /* the dialect's; NULL: none */
 
 	enum session_state state;
 	uint8_t id_size;
