@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "bridge/client/client_script.h"
+#include "bridge/client/engineio.h"
+#include "bridge/client/engineio_request.h"
 #include "bridge/client/plain.h"
 #include "bridge/client/sockjs.h"
 #include "bridge/dialect.h"
@@ -44,10 +46,20 @@ bool bridge_has_conns(const struct bridge *self)
 	return self->max_conns == 0 || conn_n_live() < self->max_conns;
 }
 
+/* A request of Engine.IO is none of another dialect, even if it is to be forwarded. */
+static bool is_engineio(const struct bridge *self, const struct exchange *x)
+{
+	return (self->route->dialects & CONF_DIALECT_ENGINEIO) != 0 &&
+		engineio_request_is_ours(
+			x->req, self->route->dialects == (unsigned)CONF_DIALECT_ENGINEIO);
+}
+
 bool bridge_start(struct bridge *self, struct exchange *x)
 {
 	if (client_script_start(x))
 		return true;
+	if (is_engineio(self, x))
+		return engineio_dialect.start(self, x);
 	if ((self->route->dialects & CONF_DIALECT_SOCKJS) != 0 && sockjs_dialect.start(self, x))
 		return true;
 	if ((self->route->dialects & CONF_DIALECT_PLAIN) != 0)
@@ -62,6 +74,8 @@ int bridge_owner(struct bridge *self, struct exchange *x, size_t n_slots)
 	/* One of them polls, for all clients. */
 	if (self->source != NULL)
 		return dialect_owner_of_key(slice_from_string(self->route->path), n_slots);
+	if (is_engineio(self, x))
+		return engineio_dialect.owner(self, x, n_slots);
 	if ((self->route->dialects & CONF_DIALECT_SOCKJS) != 0)
 		owner = sockjs_dialect.owner(self, x, n_slots);
 	if (owner < 0 && (self->route->dialects & CONF_DIALECT_PLAIN) != 0)

@@ -44,7 +44,8 @@ static const char help[] =
 	"                        127.0.0.1:3000, app.example:3000 or unix:/run/app.sock;\n"
 	"                        may be repeated for several servers of one backend\n"
 	"      --bridge NAME     without a file: let clients without WebSocket reach the\n"
-	"                        backend's WebSocket, on every path; the only NAME is plain\n"
+	"                        backend's WebSocket, on every path; NAME is plain,\n"
+	"                        sockjs or engineio; may be repeated\n"
 	"      --log-level LEVEL error, warn, info or debug; overrides the file\n"
 	"  -V, --version         print the version and leave\n"
 	"  -h, --help            print this and leave\n";

@@ -79,6 +79,7 @@ enum conf_forwarded {
 enum conf_dialect {
 	CONF_DIALECT_PLAIN = 1u << 0,
 	CONF_DIALECT_SOCKJS = 1u << 1,
+	CONF_DIALECT_ENGINEIO = 1u << 2,
 };
 
 struct conf;
@@ -215,6 +216,7 @@ struct conf_route {
 	int max_sessions;	      /* of this route */
 	int max_sessions_per_address; /* 0 = no limit */
 	char *client_script;	      /* path of pollux.js; "" = not served */
+	bool engineio_upgrade;	      /* clients that poll may move to a WebSocket */
 
 	/* its SockJS */
 	uint64_t sockjs_response_limit; /* of a streaming response, in bytes of frames */

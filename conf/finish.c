@@ -253,6 +253,10 @@ static void check_route_bridge(const struct conf_route *route, struct conf_error
 	if (route->dialects != 0 && route->match == CONF_MATCH_EXACT)
 		ROUTE_ERROR(route, "%s",
 			"bridge needs match = prefix, because sessions live below the path");
+	if (route->poll.is_set && (route->dialects & CONF_DIALECT_ENGINEIO) != 0)
+		ROUTE_ERROR(route, "%s",
+			"engineio needs a backend with WebSockets; leave out poll, or use another "
+			"dialect");
 	if (route->poll_wait_ms % 1000 != 0)
 		ROUTE_ERROR(route, "%s", "poll_wait must be whole seconds, such as 25s");
 	if (route->max_message_size > route->queue_size) {

@@ -60,6 +60,7 @@ const char *const conf_words_forwarded[] = {
 const char *const conf_words_dialect[] = {
 	"plain",
 	"sockjs",
+	"engineio",
 	NULL,
 };
 
@@ -118,6 +119,8 @@ const char *conf_dialect_name(enum conf_dialect dialect)
 		return "plain";
 	case CONF_DIALECT_SOCKJS:
 		return "sockjs";
+	case CONF_DIALECT_ENGINEIO:
+		return "engineio";
 	}
 	return "?";
 }

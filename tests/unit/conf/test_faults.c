@@ -73,7 +73,7 @@ static void test_values(void **state)
 		{LISTEN ROUTE "backend \"app\" { servers = {\"a:1\"} tls = maybe }",
 			"3: tls: \"maybe\" is not a switch; write yes or no"},
 		{LISTEN BACKEND "route \"/\" { backend = app\n bridge = {\"stomp\"} }",
-			"4: bridge: \"stomp\" is not known; it may be plain or sockjs"},
+			"4: bridge: \"stomp\" is not known; it may be plain, sockjs or engineio"},
 		{BACKEND ROUTE "listen \"localhost:80\" { }",
 			"3: listen \"localhost:80\" is not right; a listener needs a numeric "
 			"address, "
@@ -280,6 +280,11 @@ static void test_combinations(void **state)
 			"4: route \"/a\": bridge needs match = prefix, because sessions live below "
 			"the "
 			"path"},
+		{REST "route \"/a\" { backend = app bridge = {plain, engineio} poll { path = /b } "
+		      "}",
+			"4: route \"/a\": engineio needs a backend with WebSockets; leave out "
+			"poll, or "
+			"use another dialect"},
 		{REST "route \"/a\" { backend = app poll_wait = 1500ms }",
 			"4: route \"/a\": poll_wait must be whole seconds, such as 25s"},
 		{REST "route \"/a\" { backend = app queue = 64k }",

@@ -1,0 +1,164 @@
+#include "bridge/client/engineio_session.h"
+
+#include <stdlib.h>
+
+#include "bridge/client/engineio_upgrade.h"
+#include "proxy/base/memory.h"
+#include "proxy/http/ws_frame.h"
+
+/* Less than the backend counts, and than a ping takes that comes just before its close. */
+#define HEAD_START_MS 5
+/* How long the backend may take to find the same silence. */
+#define BACKEND_PATIENCE_MS 1000
+
+static struct engineio_session *of_part(struct session_part *part)
+{
+	return CONTAINER_OF(part, struct engineio_session, part);
+}
+
+/* Fields. */
+
+bool engineio_session_repeats(const struct field *field)
+{
+	struct slice prefix = SLICE("access-control-");
+
+	return field->id == FIELD_VARY ||
+		slice_equals_ignoring_case(slice_first(field->name, prefix.n), prefix);
+}
+
+static struct slice keep(char **to, struct slice s)
+{
+	struct slice kept = slice_of(*to, s.n);
+
+	if (s.n > 0)
+		memcpy(*to, s.p, s.n);
+	*to += s.n;
+	return kept;
+}
+
+/* One piece of memory for all: most backends send none. */
+static void keep_fields(struct engineio_session *self, const struct fields *accepted)
+{
+	uint32_t n_fields = 0;
+	size_t n_text = 0;
+	char *text;
+
+	for (uint32_t i = 0; i < accepted->n; i++) {
+		if (!engineio_session_repeats(&accepted->items[i]))
+			continue;
+		n_fields++;
+		n_text += accepted->items[i].name.n + accepted->items[i].value.n;
+	}
+	if (n_fields == 0)
+		return;
+	self->fields = memory_alloc(n_fields * sizeof(struct field) + n_text);
+	text = (char *)&self->fields[n_fields];
+	for (uint32_t i = 0; i < accepted->n; i++) {
+		const struct field *field = &accepted->items[i];
+
+		if (!engineio_session_repeats(field))
+			continue;
+		self->fields[self->n_fields].id = field->id;
+		self->fields[self->n_fields].name = keep(&text, field->name);
+		self->fields[self->n_fields++].value = keep(&text, field->value);
+	}
+}
+
+/* Silence. */
+
+/*
+ * The client finds no session any more. What is under way is left to the backend, which knows
+ * better what the session ends of, and so says the right thing to both applications.
+ */
+static void on_silence(void *arg)
+{
+	struct engineio_session *self = arg;
+
+	if (self->is_expired) {
+		engineio_session_end(self, WS_CODE_GOING_AWAY);
+		return;
+	}
+	self->is_expired = true;
+	timer_set_in(self->session->loop, &self->silence, BACKEND_PATIENCE_MS);
+}
+
+void engineio_session_hear(struct engineio_session *self)
+{
+	if (!self->is_expired)
+		timer_set_in(self->session->loop, &self->silence, self->patience_ms);
+}
+
+/* Life. */
+
+/* What is left to be told is kept as long as the route says, no longer. */
+static void on_closed(struct session_part *part)
+{
+	struct session *session = of_part(part)->session;
+
+	session->linger_ms = MIN(session->linger_ms, (uint64_t)session->route->linger_ms);
+}
+
+static void on_forgotten(struct session_part *part)
+{
+	struct engineio_session *self = of_part(part);
+
+	timer_close(self->session->loop, &self->silence);
+	if (self->upgrade != NULL)
+		engineio_upgrade_leave(self->upgrade);
+	free(self->fields);
+	free(self);
+}
+
+void engineio_session_start(
+	struct session *session, const struct engineio_open *open, const struct fields *accepted)
+{
+	struct engineio_session *self = memory_alloc_zeroed(sizeof(*self));
+	uint64_t patience_ms = open->ping_interval_ms + open->ping_timeout_ms;
+
+	ASSERT(session->part == NULL);
+	self->part = (struct session_part){.on_closed = on_closed, .on_forgotten = on_forgotten};
+	self->session = session;
+	self->patience_ms = patience_ms > HEAD_START_MS ? patience_ms - HEAD_START_MS : patience_ms;
+	self->max_payload = open->max_payload;
+	keep_fields(self, accepted);
+	timer_init(&self->silence, on_silence, self);
+	session->part = &self->part;
+	/* The protocol's own time says when a client is gone. */
+	session->linger_ms = patience_ms + BACKEND_PATIENCE_MS;
+	engineio_session_hear(self);
+}
+
+void engineio_session_end(struct engineio_session *self, uint16_t code)
+{
+	session_forget(self->session, code);
+}
+
+/* Finding. */
+
+struct slice engineio_session_path(struct slice path, struct arena *arena)
+{
+	return arena_printf(arena, "engineio:%.*s", SLICE_ARG(path));
+}
+
+struct engineio_session *engineio_session_find(
+	const struct bridge *bridge, struct slice path, struct slice sid, struct arena *arena)
+{
+	struct session *session =
+		session_table_find(&bridge->table, engineio_session_path(path, arena), sid);
+	struct engineio_session *self;
+
+	if (session == NULL || session->part == NULL)
+		return NULL;
+	self = of_part(session->part);
+	return self->is_expired ? NULL : self;
+}
+
+bool engineio_session_is_repeat(struct engineio_session *self, struct slice t)
+{
+	bool is_repeat = t.n > 0 && slice_equals(t, slice_of(self->t, self->t_size));
+
+	self->t_size = t.n <= ENGINEIO_T_MAX ? (uint8_t)t.n : 0;
+	if (self->t_size > 0)
+		memcpy(self->t, t.p, self->t_size);
+	return is_repeat;
+}
