@@ -60,7 +60,7 @@ const struct conf_option conf_options[] = {
 	  HELP("the least important messages that are still written") },
 	{ ROW(GLOBAL, user, STRING, user), DEFAULT(""),
 	  HELP("the user to run as once listeners are bound and keys are read; empty: stay") },
-	{ ROW(GLOBAL, workers, INT, workers), RANGE(0, 256), DEFAULT("1"),
+	{ ROW(GLOBAL, workers, INT, workers), RANGE(0, 256), DEFAULT("0"),
 	  HELP("processes that serve, each on one core; 0: one per core") },
 	{ ROW(GLOBAL, max_connections, INT, max_connections), RANGE(0, MANY), DEFAULT("0"),
 	  HELP("client connections at a time; 0: as many as the descriptor limit allows") },
