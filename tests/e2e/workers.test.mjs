@@ -14,6 +14,15 @@ function slotOf(session) {
 	return Number(/^w(\d+)\./.exec(session.id)[1]);
 }
 
+function isAlive(pid) {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
 // Sessions until there is one at each of two workers.
 async function sessionsOfTwo(bridge) {
 	const first = await bridge.open();
@@ -163,4 +172,12 @@ test('when all workers die at once, all are replaced', async (t) => {
 		const now = pollux.workerPids();
 		return now.length === WORKERS && now.every((pid) => !before.includes(pid));
 	}, 'four others');
+});
+
+test('workers do not outlive a master that is killed', async (t) => {
+	const { pollux } = await stage(t, MANY);
+	const pids = pollux.workerPids();
+
+	await pollux.kill();
+	await eventually(() => pids.every((pid) => !isAlive(pid)), 'the workers gone');
 });
