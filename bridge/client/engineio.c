@@ -92,6 +92,8 @@ static int engineio_owner(struct bridge *bridge, struct exchange *x, size_t n_sl
 	engineio_request_parse(&request, x->req, route->websocket);
 	if (request.action == ENGINEIO_OPEN && route->max_sessions_per_address > 0)
 		return dialect_owner_of_key(hop_client_address(x), n_slots);
+	if (request.action == ENGINEIO_ERROR)
+		return -1;
 	return request.sid.n > 0 ? session_id_slot(request.sid) : -1;
 }
 

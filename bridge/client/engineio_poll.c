@@ -165,6 +165,7 @@ void engineio_poll_start(struct engineio_exchange *ex, struct engineio_session *
 	static const struct transport_ops ops = {.wake = on_wake, .end = on_end_by_session};
 	static const struct handler handler = {.on_end = on_end};
 	struct engineio_poll *self;
+	struct engineio_mark mark;
 
 	if (session->session->transport != NULL) {
 		engineio_answer_error(ex, session, 400, ENGINEIO_BAD_REQUEST);
@@ -175,9 +176,11 @@ void engineio_poll_start(struct engineio_exchange *ex, struct engineio_session *
 	self->base.ops = &ops;
 	self->ex = ex;
 	self->session = session;
-	self->after = engineio_session_is_repeat(session, ex->request.t)
+	engineio_mark_make(&mark, ex->request.t, SLICE(""));
+	self->after = engineio_mark_equals(&mark, &session->polled)
 		? session_floor(session->session)
 		: session->session->sent;
+	session->polled = mark;
 	timer_init(&self->timer, on_timer, self);
 	exchange_set_handler(ex->x, &handler, self);
 	session->poll = self;

@@ -11,6 +11,7 @@ struct engineio_post {
 	struct engineio_exchange *ex;
 	struct post post;
 	struct session_send *send; /* in the session's line; NULL: none */
+	struct engineio_mark mark;
 	bool has_pong;
 	bool has_close;
 };
@@ -28,6 +29,7 @@ static void refuse(struct engineio_exchange *ex, struct engineio_session *sessio
 static void take(struct engineio_post *self, struct engineio_session *session)
 {
 	session->is_posting = false;
+	session->posted = self->mark;
 	engineio_answer_ok(self->ex, session);
 	if (self->has_pong)
 		engineio_session_hear(session);
@@ -103,6 +105,13 @@ static void read_payload(struct engineio_post *self, struct engineio_session *se
 {
 	struct engineio_payload payload;
 
+	engineio_mark_make(&self->mark, self->ex->request.t, post_body(&self->post));
+	if (engineio_mark_equals(&self->mark, &session->posted)) {
+		/* It has been taken; its answer did not arrive. */
+		take(self, session);
+		post_clear(&self->post);
+		return;
+	}
 	switch (engineio_payload_read(&payload, post_body(&self->post))) {
 	case ENGINEIO_PAYLOAD_OK:
 		self->has_pong = payload.has_pong;

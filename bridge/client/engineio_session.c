@@ -153,12 +153,37 @@ struct engineio_session *engineio_session_find(
 	return self->is_expired ? NULL : self;
 }
 
-bool engineio_session_is_repeat(struct engineio_session *self, struct slice t)
-{
-	bool is_repeat = t.n > 0 && slice_equals(t, slice_of(self->t, self->t_size));
+/* Marks. */
 
-	self->t_size = t.n <= ENGINEIO_T_MAX ? (uint8_t)t.n : 0;
-	if (self->t_size > 0)
-		memcpy(self->t, t.p, self->t_size);
-	return is_repeat;
+/* FNV-1a: who makes two bodies of one number takes in nobody but himself. */
+static uint64_t hash(struct slice body)
+{
+	uint64_t number = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < body.n; i++)
+		number = (number ^ (uint8_t)body.p[i]) * UINT64_C(0x100000001b3);
+	return number;
+}
+
+static bool is_number(struct slice t)
+{
+	uint64_t number;
+
+	return slice_to_u64(t, &number);
+}
+
+void engineio_mark_make(struct engineio_mark *self, struct slice t, struct slice body)
+{
+	*self = (struct engineio_mark){0};
+	if (t.n == 0 || t.n > ENGINEIO_MARK_MAX || is_number(t))
+		return;
+	self->body = hash(body);
+	self->size = (uint8_t)t.n;
+	memcpy(self->text, t.p, t.n);
+}
+
+bool engineio_mark_equals(const struct engineio_mark *a, const struct engineio_mark *b)
+{
+	return a->size > 0 && a->body == b->body &&
+		slice_equals(slice_of(a->text, a->size), slice_of(b->text, b->size));
 }

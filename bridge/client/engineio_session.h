@@ -22,8 +22,24 @@
 struct engineio_poll;
 struct engineio_upgrade;
 
-/* Longer marks of requests are not compared. The reference has 7 or 8 characters. */
-#define ENGINEIO_T_MAX 31
+/*
+ * What tells a request from the one before it: its mark `t` and its body. A browser that gets no
+ * answer on an old connection sends the request again, mark and all, without telling the page.
+ *
+ * Marks of digits alone are not compared, since a clock may stand still between two requests; nor
+ * are longer ones than this: the reference has 7 or 8 characters.
+ */
+#define ENGINEIO_MARK_MAX 15
+
+struct engineio_mark {
+	uint64_t body;
+	uint8_t size;
+	char text[ENGINEIO_MARK_MAX];
+};
+
+void engineio_mark_make(struct engineio_mark *self, struct slice t, struct slice body);
+/* False for none. */
+bool engineio_mark_equals(const struct engineio_mark *a, const struct engineio_mark *b);
 
 struct engineio_session {
 	struct session_part part;
@@ -38,10 +54,10 @@ struct engineio_session {
 	bool is_probed;			  /* the candidate has proved itself */
 	bool is_upgraded;
 	bool is_posting;
-	bool is_leaving; /* the client has said that it closes */
-	bool is_expired; /* not found any more; the backend is about to end it */
-	uint8_t t_size;
-	char t[ENGINEIO_T_MAX]; /* of the last poll */
+	bool is_leaving;	     /* the client has said that it closes */
+	bool is_expired;	     /* not found any more; the backend is about to end it */
+	struct engineio_mark polled; /* of the last poll */
+	struct engineio_mark posted; /* of the last post that was taken */
 };
 
 /* The session has been opened: gives it its part. `accepted` are the fields of the backend's 101.
@@ -60,8 +76,6 @@ struct engineio_session *engineio_session_find(
 
 /* The client is alive. */
 void engineio_session_hear(struct engineio_session *self);
-/* The mark of a poll: true if it is that of the poll before, whose answer is asked for again. */
-bool engineio_session_is_repeat(struct engineio_session *self, struct slice t);
 /* Forgets it: a waiting poll ends, a WebSocket closes, the backend gets `code`. */
 void engineio_session_end(struct engineio_session *self, uint16_t code);
 

@@ -17,7 +17,7 @@ test('an opening is answered with the open packet of the backend, and our id in 
 	assert.deepEqual(session.facts, {
 		...OPEN, sid: session.sid, upgrades: ['websocket'], extra: { a: [1] },
 	});
-	assert.match(session.sid, /^w1\.[A-Za-z0-9_-]{22}$/);
+	assert.match(session.sid, /^w\d\.[A-Za-z0-9_-]{22}$/);
 	assert.equal(session.response.body.includes(OPEN.sid), false);
 	assert.equal(backend.sockets.length, 1);
 });
@@ -125,8 +125,9 @@ test('errors for WebSockets are the text alone, and the connection ends', async 
 		const response = await engine.upgradeRefused(query);
 		assert.equal(response.status, 400);
 		assert.equal(response.get('Content-Type'), 'text/html');
-		assert.equal(response.get('Connection'), 'close');
 		assert.equal(response.body.toString(), message);
+		assert.equal(response.get('Connection'), 'close');
+		await response.wire.expectEnd();
 	}
 	assert.equal(backend.sockets.length, 0);
 });

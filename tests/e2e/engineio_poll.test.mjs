@@ -221,6 +221,16 @@ test('a second post at a time ends the session', async (t) => {
 	assert.deepEqual(socket.received.all, []);
 });
 
+test('a post that is sent again with the same mark is taken once', async (t) => {
+	const { session, socket } = await engineSession(t);
+
+	for (const [mark, text] of [['a', '41'], ['a', '41'], ['b', '42'], ['b', '42'], ['c', '43']])
+		isOk(await session.post(text, { query: `&t=${mark}` }));
+	isOk(await session.post('4last'));
+	await socket.received.until(() => socket.received.all.includes('4last'), 'the last one');
+	assert.deepEqual(socket.received.all, ['41', '42', '43', '4last']);
+});
+
 test('a post that is broken off ends the session', async (t) => {
 	const { session, socket, backend, engine } = await engineSession(t);
 	const poll = await session.startPoll();

@@ -84,13 +84,11 @@ export class Engine extends Bridge {
 		return new Socket(wire);
 	}
 
-	// One that is refused: the response, and the wire has ended.
+	// One that is refused: the response, and its wire.
 	async upgradeRefused(query, options = {}) {
 		const wire = await this.connect();
 		wire.send(handshake({ target: `${PATH}?${query}`, ...options }));
-		const response = await wire.readResponse();
-		await wire.expectEnd();
-		return response;
+		return Object.assign(await wire.readResponse(), { wire });
 	}
 }
 

@@ -150,6 +150,40 @@ static void posts_one_after_the_other_are_none_too_many(void **state)
 	assert_string_equal(peer_received(peer), "text 4a\ntext 4b\ntext 4c\n");
 }
 
+static void mark(const char *t, const char *body)
+{
+	engineio_has_ok(client_request("POST", engineio_target(t), "", body));
+}
+
+/* Browsers send a post again whose answer did not arrive. */
+static void a_repeated_post_is_taken_once(void **state)
+{
+	(void)state;
+	peer = engineio_open("");
+	mark("&t=A", "41");
+	mark("&t=A", "41");
+	mark("&t=B", "41");
+	mark("&t=A", "41");
+	assert_string_equal(peer_received(peer), "text 41\ntext 41\ntext 41\n");
+	/* The same mark on something else, no mark, a clock's, one that is too long. */
+	mark("&t=A", "42");
+	mark("", "43");
+	mark("", "43");
+	mark("&t=", "43");
+	mark("&t=1764170000123", "44");
+	mark("&t=1764170000123", "44");
+	mark("&t=AAAAAAAAAAAAAAAA", "45");
+	mark("&t=AAAAAAAAAAAAAAAA", "45");
+	assert_string_equal(peer_received(peer),
+		"text 42\ntext 43\ntext 43\ntext 43\ntext 44\ntext 44\ntext 45\ntext 45\n");
+	/* What was not taken is not repeated. */
+	assert_int_equal(client_status(client_request(
+				 "POST", engineio_target("&t=C"), "", stage_text("%02000d", 4))),
+		413);
+	mark("&t=C", "4c");
+	assert_string_equal(peer_received(peer), "text 4c\n");
+}
+
 static void a_post_that_is_broken_off_ends_the_session(void **state)
 {
 	struct client *client, *poll;
@@ -261,6 +295,7 @@ int main(void)
 		TEST(too_many_packets_are_too_large),
 		TEST(a_second_post_ends_the_session),
 		TEST(posts_one_after_the_other_are_none_too_many),
+		TEST(a_repeated_post_is_taken_once),
 		TEST(a_post_that_is_broken_off_ends_the_session),
 		TEST(a_full_queue_makes_a_post_wait),
 		TEST(a_queue_that_stays_full_ends_the_session),
