@@ -27,10 +27,11 @@ class SocketIoServer {
 		const self = new SocketIoServer();
 		self.name = name;
 		self.http = http.createServer();
+		self.io = new Server(self.http, { transports: ['websocket'], ...options });
+		// It puts itself before those that listened before it.
 		self.http.prependListener('request', (request) => {
 			self.requests.push(`${request.method} ${request.url}`);
 		});
-		self.io = new Server(self.http, { transports: ['websocket'], ...options });
 		self.io.on('connection', (socket) => self.#greet(socket));
 		self.http.listen(0, '127.0.0.1');
 		await event(self.http, 'listening');
@@ -66,10 +67,10 @@ class SocketIoServer {
 
 /*
  * { servers, pollux, connect }. `io`: options of the servers; `setUp(io, name)` runs for each before
- * anybody connects; the rest as in Pollux.start.
+ * anybody connects; `backends(servers)`: those of the configuration; the rest as in Pollux.start.
  */
 export async function socketIoStage(t, { io: options = {}, setUp = () => {}, route = {}, nServers = N_SERVERS,
-	...rest } = {}) {
+	backends = (all) => ({ app: { servers: all } }), ...rest } = {}) {
 	const servers = [];
 	for (let i = 0; i < nServers; i++) {
 		const server = await SocketIoServer.start(t, `server ${i}`, options);
@@ -77,8 +78,8 @@ export async function socketIoStage(t, { io: options = {}, setUp = () => {}, rou
 		servers.push(server);
 	}
 	const pollux = await Pollux.start(t, {
-		backend: { servers },
-		route: [{ path: '/socket.io', bridge: ['engineio'], ...route }],
+		backends: backends(servers),
+		route: Array.isArray(route) ? route : [{ path: '/socket.io', bridge: ['engineio'], ...route }],
 		...rest,
 	});
 	const cluster = new Cluster(servers);
