@@ -131,7 +131,7 @@ for (const [mode, options] of Object.entries(MODES)) {
 
 // A sanitizer's memory says nothing.
 test('what an idle session that polls costs', async (t) => {
-	const { pollux, cluster, servers } = await socketIoStage(t, {
+	const { pollux, cluster, servers, connect } = await socketIoStage(t, {
 		nServers: 1, files: 8192, io: { pingInterval: 300_000 },
 	});
 	const bridge = new Bridge(t, pollux, { path: '/socket.io/' });
@@ -148,8 +148,7 @@ test('what an idle session that polls costs', async (t) => {
 	// The first ones pay for what is kept.
 	for (let i = 0; i < 50; i++)
 		await open();
-	await ask(await connected(io(pollux.url('').replace(/\/$/, ''), { ...MODES.polling, forceNew: true })),
-		'who');
+	await ask(await connected(connect(MODES.polling)), 'who');
 	const before = pollux.memory();
 	const wires = [];
 	for (let i = 0; i < N; i++)
