@@ -196,7 +196,8 @@ void engineio_answer_error(struct engineio_exchange *self, const struct engineio
 	put_error(self, head, true, code, engineio_code_text(code));
 }
 
-void engineio_answer_failure(struct engineio_exchange *self, enum reason reason)
+void engineio_answer_failure(
+	struct engineio_exchange *self, const struct engineio_session *session, enum reason reason)
 {
 	unsigned status = reason_status(reason);
 	struct response_head *head = make_head(self, status != 0 ? status : 502);
@@ -204,7 +205,7 @@ void engineio_answer_failure(struct engineio_exchange *self, enum reason reason)
 	exchange_set_reason(self->x, reason);
 	if (head->status == 503)
 		add(self, head, "Retry-After", SLICE("1"));
-	add_own_origin(self, head);
+	add_origin(self, head, session);
 	put_error(self, head, false, ENGINEIO_BAD_REQUEST, slice_from_string(reason_text(reason)));
 }
 
@@ -235,7 +236,7 @@ void engineio_answer_refusal(struct engineio_exchange *self, const struct feed_r
 	struct bytes body;
 
 	if (refusal->fields == NULL) {
-		engineio_answer_failure(self, refusal->reason);
+		engineio_answer_failure(self, NULL, refusal->reason);
 		return;
 	}
 	if (refusal->status == 400 && engineio_code_find(text, &code)) {

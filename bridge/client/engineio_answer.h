@@ -48,7 +48,8 @@ void engineio_answer_too_big(
 void engineio_answer_error(struct engineio_exchange *self, const struct engineio_session *session,
 	unsigned status, enum engineio_code code);
 /* The same for what the protocol has no code for: {"message":"…"}, by the reason. */
-void engineio_answer_failure(struct engineio_exchange *self, enum reason reason);
+void engineio_answer_failure(
+	struct engineio_exchange *self, const struct engineio_session *session, enum reason reason);
 /*
  * The backend has refused its WebSocket. Its texts for the protocol's errors become those errors,
  * any other short text with 400 is what an application gives for a refusal: 403 with code 4. Other

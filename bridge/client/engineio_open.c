@@ -34,7 +34,7 @@ static void fail(struct engineio_opening *self, enum reason reason, const char *
 
 	log_warn("backend \"%s\": engine.io: %s", self->ex->bridge->route->backend_name, why);
 	session_forget(session, WS_CODE_PROTOCOL_ERROR);
-	engineio_answer_failure(self->ex, reason);
+	engineio_answer_failure(self->ex, NULL, reason);
 }
 
 static void answer(struct engineio_opening *self, struct message *first)
@@ -81,7 +81,7 @@ static void on_end_by_session(struct transport *base, enum transport_end why)
 	(void)why;
 	self->session = NULL;
 	timer_cancel(&self->wait);
-	engineio_answer_failure(self->ex, REASON_DRAIN);
+	engineio_answer_failure(self->ex, NULL, REASON_DRAIN);
 }
 
 /* Dialling. */
@@ -166,10 +166,10 @@ void engineio_open_start(struct engineio_exchange *ex)
 	timer_init(&self->wait, on_wait, self);
 	exchange_set_handler(ex->x, &handler, self);
 	if (bridge->is_draining)
-		engineio_answer_failure(ex, REASON_DRAIN);
+		engineio_answer_failure(ex, NULL, REASON_DRAIN);
 	else if (!bridge_has_conns(bridge) ||
 		!session_table_has_room(&bridge->table, hop_client_address(ex->x)))
-		engineio_answer_failure(ex, REASON_OVERLOAD);
+		engineio_answer_failure(ex, NULL, REASON_OVERLOAD);
 	else
 		dial(self);
 }

@@ -19,9 +19,9 @@ struct engineio_post {
 /* Answers. */
 
 /* An error that leaves the session in doubt. */
-static void refuse(struct engineio_exchange *ex, struct engineio_session *session, unsigned status)
+static void refuse(struct engineio_exchange *ex, struct engineio_session *session)
 {
-	engineio_answer_error(ex, session, status, ENGINEIO_BAD_REQUEST);
+	engineio_answer_error(ex, session, 400, ENGINEIO_BAD_REQUEST);
 	engineio_session_end(session, WS_CODE_PROTOCOL_ERROR);
 }
 
@@ -61,7 +61,8 @@ static void finish(struct engineio_post *self, enum send_outcome outcome)
 	case SEND_FULL:
 	case SEND_GAP:
 	case SEND_REPEATED:
-		refuse(self->ex, session, 503);
+		engineio_answer_failure(self->ex, session, REASON_BACKEND_STALL);
+		engineio_session_end(session, WS_CODE_GOING_AWAY);
 		break;
 	}
 }
@@ -120,7 +121,7 @@ static void read_payload(struct engineio_post *self, struct engineio_session *se
 		submit(self, session, &payload);
 		return;
 	case ENGINEIO_PAYLOAD_MALFORMED:
-		refuse(self->ex, session, 400);
+		refuse(self->ex, session);
 		break;
 	case ENGINEIO_PAYLOAD_TOO_MANY:
 		session->is_posting = false;
@@ -188,7 +189,7 @@ void engineio_post_start(struct engineio_exchange *ex, struct engineio_session *
 	struct engineio_post *self = arena_alloc_zeroed(&ex->x->arena, sizeof(*self));
 
 	if (session->is_posting || is_binary(ex->x->req)) {
-		refuse(ex, session, 400);
+		refuse(ex, session);
 		return;
 	}
 	self->ex = ex;

@@ -248,7 +248,7 @@ test('a post that is broken off ends the session', async (t) => {
 });
 
 test('posts to a backend that takes nothing wait, then fail loudly', async (t) => {
-	const { session, socket } = await engineSession(t, {
+	const { session, socket, pollux } = await engineSession(t, {
 		route: { queue: '64k', max_message_size: '64k', send_timeout: '300ms', backend_ping: '0' },
 	});
 	const poll = await session.startPoll();
@@ -262,7 +262,9 @@ test('posts to a backend that takes nothing wait, then fail loudly', async (t) =
 		response = await session.post(body);
 		n++;
 	} while (response.status === 200 && n < 2000);
-	isError(response, 503, 3, 'Bad request');
+	assert.equal(response.status, 504);
+	assert.deepEqual(response.json, { message: 'The server stopped taking the request.' });
+	assert.equal((await pollux.accessed({ status: 504 })).reason, 'backend-stall');
 	isPayload(await poll.readResponse(), '1');
 	await session.isUnknown();
 	// What was answered with ok arrives.
