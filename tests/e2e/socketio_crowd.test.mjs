@@ -35,8 +35,9 @@ test('three hundred clients at once, in all modes', async (t) => {
 			await settled(socket, mode);
 	}));
 	assert.equal(cluster.nClients, 3 * N);
-	// Round robin: no server has more than its share.
-	assert.deepEqual(servers.map(({ nClients }) => nClients), [N, N, N]);
+	// Round robin in each worker: no server has more than its share.
+	const shares = servers.map(({ nClients }) => nClients);
+	assert.ok(Math.max(...shares) - Math.min(...shares) <= 8, shares.join());
 
 	// A word to all of them.
 	const told = Promise.all(clients.map(({ socket }) => new Promise((done) => socket.once('told', done))));
@@ -132,7 +133,7 @@ for (const [mode, options] of Object.entries(MODES)) {
 // A sanitizer's memory says nothing.
 test('what an idle session that polls costs', async (t) => {
 	const { pollux, cluster, servers, connect } = await socketIoStage(t, {
-		nServers: 1, files: 8192, io: { pingInterval: 300_000 },
+		nServers: 1, files: 8192, io: { pingInterval: 300_000 }, program: { workers: 1 },
 	});
 	const bridge = new Bridge(t, pollux, { path: '/socket.io/' });
 	const N = 500;

@@ -72,23 +72,23 @@ static void what_is_malformed_is_refused_whole(void **state)
 		"abc",
 		"7",
 		"4a\x1e",
-		"\x1e"
-		"4a",
-		"4a\x1e\x1e"
-		"4b",
-		"4a\x1e"
-		"x",
+		("\x1e"
+		 "4a"),
+		("4a\x1e\x1e"
+		 "4b"),
+		("4a\x1e"
+		 "x"),
 		" 4a",
 		"b=",
 		"bAAA",
 		"bAA==AA==",
 		"b4a\n",
-		"4a\nx\x1e"
-		"8",
+		("4a\nx\x1e"
+		 "8"),
 		"4\xff",
 		"4\xc3\x1e\xa9",
-		"4a\x1e"
-		"bA\xc3\xa9=",
+		("4a\x1e"
+		 "bA\xc3\xa9="),
 		"c",
 	};
 

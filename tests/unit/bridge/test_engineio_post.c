@@ -37,8 +37,8 @@ static void the_clients_close(void **state)
 static void what_is_malformed_ends_the_session(void **state)
 {
 	static const char *const bodies[] = {"abc",
-		"4a\x1e"
-		"x",
+		("4a\x1e"
+		 "x"),
 		"", "4\xff", "bA"};
 
 	(void)state;
