@@ -1,7 +1,7 @@
 // PolluxSocket: the WebSocket API over whatever gets through. See docs/pollux.js.md.
 //
-// A session is opened by a POST; transports attach to it, one at a time: a WebSocket (pollux.v1), an
-// event stream, or long-polls. Both directions are numbered, so a transport may break at any byte.
+// A POST opens a session; transports attach to it, one at a time. Both directions are numbered, so a
+// transport may break at any byte.
 //
 //	new PolluxSocket(url, protocols, { transports, timeout, patience, WebSocket, fetch, headers,
 //		credentials })
