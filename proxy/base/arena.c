@@ -14,7 +14,7 @@ struct arena_block {
 };
 
 /* One block holds the heads of an ordinary exchange. */
-#define BLOCK_SIZE 2048
+#define BLOCK_SIZE 4096
 #define MAX_CACHED 64
 
 static struct arena_block *cached;
