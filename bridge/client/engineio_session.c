@@ -150,6 +150,9 @@ struct engineio_session *engineio_session_find(
 	if (session == NULL || session->part == NULL)
 		return NULL;
 	self = of_part(session->part);
+	/* In one turn requests come before timers. */
+	if (!self->is_expired && self->silence.deadline_ms <= loop_now_ms(session->loop))
+		on_silence(self);
 	return self->is_expired ? NULL : self;
 }
 
