@@ -8,6 +8,7 @@ import { Pollux } from './pollux.mjs';
 import { atEnd } from './scope.mjs';
 import { Changing, event } from './wait.mjs';
 
+export const INTERVAL_MS = 200;
 export const PATH = '/api/prices?all=1';
 
 // `value` is answered as JSON, with express's own ETag and its 304; `trouble(response)`, while it is
@@ -61,7 +62,7 @@ export async function polledStage(t, { poll = {}, route = {}, ...options } = {})
 		backend: { servers: [backend] },
 		route: [{
 			path: '/prices',
-			poll: { path: PATH, interval: '200ms', ...poll },
+			poll: { path: PATH, interval: `${INTERVAL_MS}ms`, ...poll },
 			...route,
 		}],
 		...options,
