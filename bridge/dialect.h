@@ -1,5 +1,5 @@
 /*
- * What requests and packets look like to one family of clients: plain, later sockjs and engineio.
+ * What requests and packets look like to one family of clients: plain, sockjs, engineio.
  */
 #ifndef BRIDGE_DIALECT_H
 #define BRIDGE_DIALECT_H
