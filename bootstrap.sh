@@ -102,7 +102,7 @@ pollux_pid=
 stop()
 {
 	trap '' INT TERM
-	[ -n "$pollux_pid" ] && kill -TERM "$pollux_pid" 2>/dev/null && wait "$pollux_pid"
+	[ -n "$pollux_pid" ] && kill -INT "$pollux_pid" 2>/dev/null && wait "$pollux_pid"
 	[ -n "$demo_pid" ] && kill -TERM "$demo_pid" 2>/dev/null && wait "$demo_pid"
 	trap - EXIT
 	exit "$1"

@@ -118,10 +118,24 @@ static void forget_sessions(struct bridge *self)
 	}
 }
 
-void bridge_drain(struct bridge *self)
+static bool is_lasting(const struct session *session)
 {
+	return session->state != SESSION_OPENING && session->transport != NULL &&
+		session->transport->is_lasting;
+}
+
+void bridge_drain(struct bridge *self, struct spread *closes)
+{
+	struct session *session, *next;
+
 	self->is_draining = true;
-	forget_sessions(self);
+	for (session = self->table.sessions; session != NULL; session = next) {
+		next = session->hh.next;
+		if (closes != NULL && is_lasting(session))
+			session_leave_at(session, spread_next_ms(closes));
+		else
+			session_forget(session, WS_CODE_GOING_AWAY);
+	}
 }
 
 bool bridge_is_idle(const struct bridge *self)

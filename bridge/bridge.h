@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/slice.h"
+#include "proxy/base/spread.h"
 #include "proxy/http/exchange.h"
 #include "proxy/route/backend.h"
 
@@ -80,10 +81,11 @@ bool bridge_has_tunnels(const struct bridge *self);
 bool bridge_takes_messages(const struct bridge *self);
 
 /*
- * Pollux is leaving: polls are answered with what they have, streams end, backends get 1001, new
- * sessions are refused with 503. bridge_is_idle says when no feed is left.
+ * Pollux is leaving: polls are answered with what they have, streams and WebSockets end at times of
+ * `closes` (NULL: at once), backends get 1001 with them, new sessions are refused with 503.
+ * bridge_is_idle says when no feed is left.
  */
-void bridge_drain(struct bridge *self);
+void bridge_drain(struct bridge *self, struct spread *closes);
 bool bridge_is_idle(const struct bridge *self);
 /*
  * The same, and feeds are cut. Its exchanges must be over when the turn ends, and it dies.

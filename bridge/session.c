@@ -66,6 +66,7 @@ void session_init(
 		.state = SESSION_OPENING,
 		.is_reading = true,
 		.linger_ms = (uint64_t)table->route->linger_ms,
+		.leave_ms = TIMER_NEVER,
 		.id_size = (uint8_t)id.n,
 	};
 	self->path = copy_slice(path);
@@ -226,6 +227,8 @@ static uint64_t absence_deadline(const struct session *self)
 {
 	uint64_t linger = self->linger_ms;
 
+	if (self->leave_ms != TIMER_NEVER)
+		return self->transport != NULL ? self->leave_ms : 0;
 	switch (self->state) {
 	case SESSION_OPEN:
 	case SESSION_CLOSING:
@@ -264,6 +267,12 @@ static void on_absence(void *arg)
 		return;
 	}
 	session_forget(self, WS_CODE_GOING_AWAY);
+}
+
+void session_leave_at(struct session *self, uint64_t leave_ms)
+{
+	self->leave_ms = leave_ms;
+	set_absence(self);
 }
 
 void session_touch(struct session *self)

@@ -138,6 +138,7 @@ struct session {
 	uint64_t linger_ms; /* the route's, unless the dialect says otherwise */
 	uint64_t seen_ms;   /* end of the last transport, or last request */
 	uint64_t closed_ms;
+	uint64_t leave_ms;	/* Pollux is leaving: the end, at the latest; TIMER_NEVER */
 	struct timer absence;	/* forgets */
 	struct timer send_wait; /* of the oldest send, or of CLOSING */
 	struct notice wake;	/* tells the transport */
@@ -159,6 +160,8 @@ void session_add_waiter(struct session *self, struct session_waiter *waiter);
  * session: it is forgotten and its feed cut.
  */
 void session_remove_waiter(struct session *self, struct session_waiter *waiter);
+/* Pollux is leaving: the session is forgotten at this time, or as soon as it has no transport. */
+void session_leave_at(struct session *self, uint64_t leave_ms);
 /* Forgets it: the feed gets `code`, a transport is cut loose, waiting sends are SEND_CLOSED. */
 void session_forget(struct session *self, uint16_t code);
 struct slice session_id(const struct session *self);

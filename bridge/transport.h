@@ -28,6 +28,7 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	struct session *session; /* NULL: detached */
+	bool is_lasting;	 /* a stream or a WebSocket: it goes on until somebody ends it */
 };
 
 const char *transport_end_name(enum transport_end why);

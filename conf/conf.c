@@ -79,6 +79,18 @@ static struct conf_poll *add_poll(struct conf *conf, int line)
 	return poll;
 }
 
+static struct conf_tunnel *add_tunnel(struct conf *conf, int line)
+{
+	struct conf_tunnel *tunnel;
+
+	ASSERT(conf->n_routes > 0);
+	tunnel = &conf->routes[conf->n_routes - 1].tunnel;
+	ASSERT(!tunnel->is_set);
+	tunnel->is_set = true;
+	tunnel->line = line;
+	return tunnel;
+}
+
 void *conf_add_section(struct conf *conf, enum conf_section section, const char *title, int line)
 {
 	void *fields = NULL;
@@ -97,6 +109,9 @@ void *conf_add_section(struct conf *conf, enum conf_section section, const char 
 		break;
 	case CONF_SECTION_POLL:
 		fields = add_poll(conf, line);
+		break;
+	case CONF_SECTION_TUNNEL:
+		fields = add_tunnel(conf, line);
 		break;
 	}
 	conf_options_set_defaults(section, fields);
@@ -124,6 +139,7 @@ static void free_backend(struct conf_backend *backend)
 static void free_route(struct conf_route *route)
 {
 	conf_options_clear(CONF_SECTION_POLL, &route->poll);
+	conf_options_clear(CONF_SECTION_TUNNEL, &route->tunnel);
 	conf_options_clear(CONF_SECTION_ROUTE, route);
 	free(route->path);
 }
@@ -159,6 +175,13 @@ void conf_unref(const struct conf *conf)
 	ASSERT(conf->n_references > 0);
 	if (--((struct conf *)conf)->n_references == 0)
 		conf_free((struct conf *)conf);
+}
+
+bool conf_watches_tunnels(const struct conf_tunnel *tunnel)
+{
+	return tunnel->ping_client_ms > 0 || tunnel->ping_backend_ms > 0 ||
+		tunnel->max_message_size > 0 || tunnel->messages_per_second > 0 ||
+		tunnel->bytes_per_second > 0;
 }
 
 const struct conf_backend *conf_find_backend(const struct conf *conf, const char *name)
@@ -206,15 +229,21 @@ static void dump_section(
 	(void)fputs("}\n", out);
 }
 
+static void dump_inner(enum conf_section section, const void *fields, FILE *out)
+{
+	(void)fprintf(out, "\t%s {\n", conf_section_name(section));
+	dump_options(section, "\t\t", fields, out);
+	(void)fputs("\t}\n", out);
+}
+
 static void dump_route(const struct conf_route *route, FILE *out)
 {
 	dump_title(CONF_SECTION_ROUTE, route->path, out);
 	dump_options(CONF_SECTION_ROUTE, "\t", route, out);
-	if (route->poll.is_set) {
-		(void)fprintf(out, "\t%s {\n", conf_section_name(CONF_SECTION_POLL));
-		dump_options(CONF_SECTION_POLL, "\t\t", &route->poll, out);
-		(void)fputs("\t}\n", out);
-	}
+	if (route->poll.is_set)
+		dump_inner(CONF_SECTION_POLL, &route->poll, out);
+	if (route->tunnel.is_set)
+		dump_inner(CONF_SECTION_TUNNEL, &route->tunnel, out);
 	(void)fputs("}\n", out);
 }
 

@@ -184,6 +184,18 @@ struct conf_poll {
 	int64_t timeout_ms;	 /* of one poll */
 };
 
+/* The section `tunnel` of a route: what is watched in WebSockets that are carried end to end. */
+struct conf_tunnel {
+	bool is_set; /* it was written */
+	int line;
+	int64_t ping_client_ms;	 /* silence before a ping; 0 = none */
+	int64_t ping_backend_ms; /* the same */
+	int64_t pong_timeout_ms;
+	uint64_t max_message_size; /* either way; 0 = no limit, here and below */
+	int messages_per_second;   /* from the client */
+	uint64_t bytes_per_second; /* the same */
+};
+
 struct conf_route {
 	const struct conf *conf;
 	size_t index; /* in conf->routes */
@@ -227,6 +239,7 @@ struct conf_route {
 	char *sockjs_client_url; /* for the iframe page; "" = there is none */
 
 	struct conf_poll poll; /* where messages come from, instead of a WebSocket */
+	struct conf_tunnel tunnel;
 };
 
 struct conf {
@@ -286,6 +299,9 @@ void conf_unref(const struct conf *conf); /* NULL is allowed */
 
 /* Writes every option with its effective value, as a file that loads back to the same. */
 void conf_dump(const struct conf *conf, FILE *out);
+
+/* Whether anything is asked for. */
+bool conf_watches_tunnels(const struct conf_tunnel *tunnel);
 
 /* NULL if there is none of this name. */
 const struct conf_backend *conf_find_backend(const struct conf *conf, const char *name);

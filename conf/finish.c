@@ -269,6 +269,21 @@ static void check_route_bridge(const struct conf_route *route, struct conf_error
 	}
 }
 
+static void check_tunnel(const struct conf_route *route, struct conf_errors *errors)
+{
+	if (!route->tunnel.is_set)
+		return;
+	if (!route->websocket)
+		ROUTE_ERROR(route, "%s",
+			"tunnel is about WebSockets, and websocket = no carries none; leave one "
+			"out");
+	if (route->poll.is_set)
+		ROUTE_ERROR(route, "%s",
+			"tunnel has no effect with poll, where no WebSocket reaches a backend; "
+			"leave "
+			"it out");
+}
+
 static void finish_route(struct conf *conf, struct conf_route *route, struct conf_errors *errors)
 {
 	const char *fault = find_path_fault(route->path);
@@ -296,6 +311,7 @@ static void finish_route(struct conf *conf, struct conf_route *route, struct con
 		route->dialects = CONF_DIALECT_PLAIN;
 	check_route_bridge(route, errors);
 	check_client_script(route, errors);
+	check_tunnel(route, errors);
 	/* An empty name was reported as missing already. */
 	if (route->backend_name[0] == '\0')
 		return;

@@ -29,8 +29,11 @@ struct open_section {
 	cfg_t *cfg; /* NULL: none is open */
 	void *fields;
 	int line;
-	void *inner_fields; /* of the section within it; NULL: none yet */
-	int inner_line;
+	/* Of the sections within it, by kind; NULL: none yet. */
+	struct {
+		void *fields;
+		int line;
+	} inner[CONF_N_SECTIONS];
 };
 
 struct loader {
@@ -73,15 +76,15 @@ static cfg_t *find_open(enum conf_section section)
 /* The fields of a section that begins within another one. A second of its kind is an error. */
 static void *begin_inner(enum conf_section section, struct open_section *outer, int line)
 {
-	if (outer->inner_fields != NULL) {
+	if (outer->inner[section].fields != NULL) {
 		conf_errors_add(&loader->errors, loader->name, line,
 			"%s stands here a second time, first on line %d; keep one",
-			conf_section_name(section), outer->inner_line);
-		return outer->inner_fields;
+			conf_section_name(section), outer->inner[section].line);
+		return outer->inner[section].fields;
 	}
-	outer->inner_line = line;
-	outer->inner_fields = conf_add_section(loader->conf, section, NULL, line);
-	return outer->inner_fields;
+	outer->inner[section].line = line;
+	outer->inner[section].fields = conf_add_section(loader->conf, section, NULL, line);
+	return outer->inner[section].fields;
 }
 
 /*

@@ -39,6 +39,7 @@ static const char *const alpn_words[] = {"h2", "http/1.1", NULL};
 #define FIELDS_BACKEND struct conf_backend
 #define FIELDS_ROUTE struct conf_route
 #define FIELDS_POLL struct conf_poll
+#define FIELDS_TUNNEL struct conf_tunnel
 #define RANGE(least, most) .min = (least), .max = (most)
 #define DEFAULT(text) .default_text = (text)
 #define REQUIRED .default_text = NULL
@@ -250,6 +251,20 @@ const struct conf_option conf_options[] = {
 	  HELP("the same after failures in a row, each of which doubles it up to here; no less than interval") },
 	{ ROW(POLL, timeout, DURATION, timeout_ms), RANGE(1, HOUR), DEFAULT("30s"),
 	  HELP("for a whole answer; a later one is a failure") },
+
+	/* tunnel, within a route */
+	{ ROW(TUNNEL, ping_client, DURATION, ping_client_ms), RANGE(0, DAY), DEFAULT("0"),
+	  HELP("a ping to a client that was silent this long; 0: none") },
+	{ ROW(TUNNEL, ping_backend, DURATION, ping_backend_ms), RANGE(0, DAY), DEFAULT("0"),
+	  HELP("a ping to a backend that was silent this long; 0: none") },
+	{ ROW(TUNNEL, pong_timeout, DURATION, pong_timeout_ms), RANGE(1, HOUR), DEFAULT("10s"),
+	  HELP("a side that says nothing for this long after a ping is given up") },
+	{ ROW(TUNNEL, max_message_size, SIZE, max_message_size), RANGE(0, 1024 * TERA), DEFAULT("0"),
+	  HELP("bytes of one message, either way, as they are on the wire; beyond it close code 1009; 0: no limit") },
+	{ ROW(TUNNEL, messages_per_second, INT, messages_per_second), RANGE(0, MANY), DEFAULT("0"),
+	  HELP("messages that a client may send; beyond them close code 1008; 0: no limit") },
+	{ ROW(TUNNEL, bytes_per_second, SIZE, bytes_per_second), RANGE(0, 1 * TERA), DEFAULT("0"),
+	  HELP("bytes that a client may send; beyond them close code 1008; 0: no limit") },
 };
 /* clang-format on */
 
@@ -268,13 +283,15 @@ const char *conf_section_name(enum conf_section section)
 		return "route";
 	case CONF_SECTION_POLL:
 		return "poll";
+	case CONF_SECTION_TUNNEL:
+		return "tunnel";
 	}
 	return "?";
 }
 
 enum conf_section conf_section_parent(enum conf_section section)
 {
-	return section == CONF_SECTION_POLL ? CONF_SECTION_ROUTE : CONF_SECTION_GLOBAL;
+	return section >= CONF_SECTION_POLL ? CONF_SECTION_ROUTE : CONF_SECTION_GLOBAL;
 }
 
 const struct conf_option *conf_option_find(enum conf_section section, const char *name)

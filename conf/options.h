@@ -14,10 +14,11 @@ enum conf_section {
 	CONF_SECTION_LISTEN,
 	CONF_SECTION_BACKEND,
 	CONF_SECTION_ROUTE,
-	CONF_SECTION_POLL, /* within a route */
+	CONF_SECTION_POLL,   /* within a route */
+	CONF_SECTION_TUNNEL, /* the same */
 };
 
-enum { CONF_N_SECTIONS = CONF_SECTION_POLL + 1 };
+enum { CONF_N_SECTIONS = CONF_SECTION_TUNNEL + 1 };
 
 /* In parentheses: the C type of the field. */
 enum conf_type {

@@ -279,6 +279,7 @@ void engineio_upgrade_start(struct engineio_exchange *ex, struct engineio_sessio
 	}
 	self = memory_alloc_zeroed(sizeof(*self));
 	self->base.ops = &ops;
+	self->base.is_lasting = true;
 	self->loop = ex->x->loop;
 	self->state = UPGRADE_OVER;
 	timer_init(&self->timer, on_timer, self);

@@ -224,6 +224,7 @@ void transport_frames_start(struct exchange *x, struct session *session, struct 
 
 	ASSERT(!transport_frames_is_waiting(session));
 	self->base.ops = &transport_frames_ops;
+	self->base.is_lasting = options->limit > 1;
 	self->x = x;
 	self->form = form;
 	self->arg = arg;

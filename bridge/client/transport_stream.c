@@ -187,6 +187,7 @@ void transport_stream_start(struct exchange *x, struct session *session, uint64_
 	struct transport_stream *self = arena_alloc_zeroed(&x->arena, sizeof(*self));
 
 	self->base.ops = &ops;
+	self->base.is_lasting = true;
 	self->x = x;
 	self->form = form;
 	self->arg = arg;

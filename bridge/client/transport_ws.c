@@ -38,6 +38,7 @@ struct transport_ws *transport_ws_new(struct exchange *x, struct slice protocol,
 	};
 
 	self->base.ops = &ops;
+	self->base.is_lasting = true;
 	self->form = form;
 	self->arg = arg;
 	self->end = ws_endpoint_accept(x, &options, &end_owner, self);

@@ -117,8 +117,9 @@ struct exchange {
 	uint64_t id; /* for log prefixes */
 	struct exchange_times times;
 	uint64_t tunnel_timeout_ms; /* 0: none. Set before responding with an upgrade. */
-	uint64_t n_request_body;    /* bytes received of the body or from the client in a tunnel */
-	uint64_t n_response_body;   /* bytes of body handed to the socket */
+	const struct conf_tunnel *tunnel_rules; /* NULL: none. Set before on_request returns. */
+	uint64_t n_request_body;  /* bytes received of the body or from the client in a tunnel */
+	uint64_t n_response_body; /* bytes of body handed to the socket */
 	uint64_t max_body_size; /* 0: no limit. Over it: 413, or a cut when a response has begun */
 	enum exchange_state state;
 	enum reason reason; /* set once: exchange_set_reason */

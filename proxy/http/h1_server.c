@@ -20,7 +20,7 @@ static void server_free(void *arg)
 {
 	struct h1_server *self = arg;
 
-	free(self->ws);
+	ws_tunnel_free(self->ws);
 	free(self);
 }
 
@@ -134,18 +134,28 @@ static uint64_t body_deadline(struct h1_server *self, uint64_t now)
 static void on_exchange_timer(struct h1_server *self, uint64_t now)
 {
 	uint64_t stall = stall_deadline(self), body = body_deadline(self, now);
-	uint64_t tunnel = TIMER_NEVER;
 
-	if (self->state == SERVER_TUNNEL && self->x->tunnel_timeout_ms > 0)
-		tunnel = self->progress_ms + self->x->tunnel_timeout_ms;
 	if (stall <= now)
 		h1_server_cut(self, REASON_CLIENT_STALL);
-	else if (tunnel <= now)
-		h1_server_cut(self, REASON_TUNNEL_TIMEOUT);
 	else if (body <= now)
 		h1_server_refuse_body(self, REASON_BODY_TIMEOUT);
 	else
-		timer_set_at(self->loop, &self->timer, MIN(stall, MIN(body, tunnel)));
+		timer_set_at(self->loop, &self->timer, MIN(stall, body));
+}
+
+static void on_tunnel_timer(struct h1_server *self, uint64_t now)
+{
+	uint64_t stall = stall_deadline(self), idle = TIMER_NEVER;
+
+	if (self->x->tunnel_timeout_ms > 0)
+		idle = self->progress_ms + self->x->tunnel_timeout_ms;
+	if (stall <= now)
+		h1_server_cut(self, REASON_CLIENT_STALL);
+	else if (idle <= now)
+		h1_server_cut(self, REASON_TUNNEL_TIMEOUT);
+	else if (h1_server_tick_tunnel(self, now))
+		timer_set_at(self->loop, &self->timer,
+			MIN(MIN(stall, idle), ws_tunnel_deadline(self->ws)));
 }
 
 static void on_timer(void *arg)
@@ -161,8 +171,10 @@ static void on_timer(void *arg)
 		h1_server_refuse(self, REASON_HEADER_TIMEOUT);
 		break;
 	case SERVER_EXCHANGE:
-	case SERVER_TUNNEL:
 		on_exchange_timer(self, loop_now_ms(self->loop));
+		break;
+	case SERVER_TUNNEL:
+		on_tunnel_timer(self, loop_now_ms(self->loop));
 		break;
 	case SERVER_CLOSED:
 		break;
@@ -266,7 +278,7 @@ static void on_open(void *arg)
 	(void)arg;
 }
 
-static void server_drain(struct server_codec *base)
+static void server_drain(struct server_codec *base, struct spread *closes)
 {
 	struct h1_server *self = CONTAINER_OF(base, struct h1_server, base);
 
@@ -274,9 +286,9 @@ static void server_drain(struct server_codec *base)
 	if (self->state == SERVER_IDLE) {
 		h1_server_finish(self);
 	} else if (self->state == SERVER_TUNNEL && !self->x->says_farewell) {
-		ws_tunnel_leave(self->ws);
-		h1_server_read_tunnel(self);
-		notice_post(self->loop, &self->pump);
+		self->ws->leave_ms =
+			closes != NULL ? spread_next_ms(closes) : loop_now_ms(self->loop);
+		on_timer(self);
 	}
 }
 

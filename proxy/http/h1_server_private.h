@@ -91,6 +91,8 @@ extern const struct exchange_codec h1_server_codec;
  */
 void h1_server_pump(void *arg);
 void h1_server_read_tunnel(struct h1_server *self);
+/* What the tunnel does by itself when its time has come. False: it was cut. */
+MUST_USE bool h1_server_tick_tunnel(struct h1_server *self, uint64_t now_ms);
 /* Between requests. */
 void h1_server_wait(struct h1_server *self);
 

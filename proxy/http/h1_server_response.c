@@ -71,15 +71,56 @@ static void write_head(struct h1_server *self)
 
 static void start_tunnel(struct h1_server *self)
 {
-	exchange_become_tunnel(self->x);
+	struct exchange *x = self->x;
+	uint64_t now = loop_now_ms(self->loop);
+
+	exchange_become_tunnel(x);
 	self->state = SERVER_TUNNEL;
-	self->ws = memory_alloc(sizeof(*self->ws));
-	ws_tunnel_init(self->ws);
-	if (self->is_draining && !self->x->says_farewell)
+	self->ws = ws_tunnel_new();
+	if (x->tunnel_rules != NULL)
+		ws_tunnel_watch(self->ws, x->tunnel_rules, now);
+	if (self->is_draining && !x->says_farewell)
 		ws_tunnel_leave(self->ws);
-	self->progress_ms = loop_now_ms(self->loop);
-	h1_server_set_deadline(self, (int64_t)self->x->tunnel_timeout_ms);
+	self->progress_ms = now;
+	timer_set_at(self->loop, &self->timer,
+		MIN(ws_tunnel_deadline(self->ws),
+			x->tunnel_timeout_ms > 0 ? now + x->tunnel_timeout_ms : TIMER_NEVER));
 	conn_rest(self->conn);
+}
+
+/* The rules end it: the reason is kept, and both sides get their closes. */
+static void note_fault(struct h1_server *self)
+{
+	enum reason reason = ws_tunnel_fault(self->ws);
+
+	if (LIKELY(reason == REASON_NONE) || self->x->reason != REASON_NONE)
+		return;
+	exchange_set_reason(self->x, reason);
+	h1_server_set_deadline(self, WS_TUNNEL_FAULT_WAIT_MS);
+	h1_server_read_tunnel(self);
+	notice_post(self->loop, &self->pump);
+}
+
+bool h1_server_tick_tunnel(struct h1_server *self, uint64_t now_ms)
+{
+	struct exchange *x = self->x;
+	struct ws_guard_links links;
+
+	if (ws_tunnel_deadline(self->ws) > now_ms)
+		return true;
+	links = (struct ws_guard_links){
+		.n_unacknowledged = exchange_unacknowledged(x),
+		.progress = exchange_progress(x),
+		.is_backend_busy = pipe_size(&x->req_body) > 0,
+	};
+	if (!ws_tunnel_tick(self->ws, &links, now_ms)) {
+		h1_server_cut(self, ws_tunnel_fault(self->ws));
+		return false;
+	}
+	note_fault(self);
+	h1_server_read_tunnel(self);
+	notice_post(self->loop, &self->pump);
+	return true;
 }
 
 static void write_body_bytes(struct h1_server *self, size_t n)
@@ -132,12 +173,15 @@ static void send_to_client(struct h1_server *self)
 {
 	struct pipe *from = &self->x->res_body;
 	struct bytes *out = conn_output(self->conn);
-	size_t before = bytes_size(out);
-	size_t n = ws_tunnel_to_client(self->ws, from, out, conn_output_room(self->conn));
+	size_t before = bytes_size(out), n;
+	uint64_t now = loop_now_ms(self->loop);
 
+	if (conn_has_output_ended(self->conn))
+		return;
+	n = ws_tunnel_to_client(self->ws, from, out, conn_output_room(self->conn), now);
 	if (n > 0) {
 		self->x->n_response_body += n;
-		self->progress_ms = loop_now_ms(self->loop);
+		self->progress_ms = now;
 	}
 	if (bytes_size(out) > before)
 		conn_flush(self->conn);
@@ -153,7 +197,13 @@ static void pump_tunnel(struct h1_server *self)
 	struct exchange *x = self->x;
 
 	send_to_client(self);
-	if ((x->res_body.is_aborted || self->is_aborted) && pipe_size(&x->res_body) == 0)
+	note_fault(self);
+	/* After a fault there is nothing to wait for but the backend's end, or the client's close.
+	 */
+	if (ws_tunnel_fault(self->ws) != REASON_NONE &&
+		(x->res_body.is_aborted || self->is_aborted || pipe_is_ended(&x->res_body)))
+		h1_server_finish(self);
+	else if ((x->res_body.is_aborted || self->is_aborted) && pipe_size(&x->res_body) == 0)
 		h1_server_cut(self, REASON_TUNNEL_CUT);
 	else if (pipe_is_ended(&x->res_body) && pipe_is_ended(&x->req_body))
 		h1_server_finish(self);
@@ -327,11 +377,13 @@ void h1_server_read_tunnel(struct h1_server *self)
 
 	if (x->req_body.has_end)
 		return;
-	n = ws_tunnel_to_backend(self->ws, conn_input(self->conn), &x->req_body);
+	n = ws_tunnel_to_backend(
+		self->ws, conn_input(self->conn), &x->req_body, loop_now_ms(self->loop));
 	if (n > 0) {
 		x->n_request_body += n;
 		self->progress_ms = loop_now_ms(self->loop);
 	}
+	note_fault(self);
 	if (conn_has_input_ended(self->conn)) {
 		conn_set_reading(self->conn, false);
 		pipe_put_end(&x->req_body);

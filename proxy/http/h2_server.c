@@ -79,7 +79,7 @@ static void free_stream(void *arg)
 
 	uncount(stream);
 	exchange_close(&stream->x);
-	free(stream->base.ws);
+	ws_tunnel_free(stream->base.ws);
 	free(stream);
 	/* They die in one turn, in any order. */
 	if (--self->n_unfreed == 0 && self->is_buried)
@@ -171,16 +171,16 @@ static void take_request(struct h2_server_stream *stream)
 	h2_server_start_window(stream);
 	if (!stream->base.is_in_ended)
 		h2_server_look_in(self, self->listen->body_timeout_ms);
-	if (x->req->is_websocket) {
-		stream->base.ws = memory_alloc(sizeof(*stream->base.ws));
-		ws_tunnel_init(stream->base.ws);
-	}
+	if (x->req->is_websocket)
+		stream->base.ws = ws_tunnel_new();
 	if (max > 0 && self->n_requests >= max)
 		h2_server_start_goaway(self);
 	if (reason != REASON_NONE)
 		exchange_abort(x, reason);
 	else
 		self->service->on_request(self->service->arg, x);
+	if (x->tunnel_rules != NULL && stream->base.ws != NULL)
+		ws_tunnel_watch(stream->base.ws, x->tunnel_rules, loop_now_ms(self->session.loop));
 	if (x->max_body_size > 0 && x->n_request_body > x->max_body_size &&
 		stream->refusal == REASON_NONE && x->state != EXCHANGE_OVER)
 		h2_server_refuse_body(stream, REASON_BODY_TOO_LARGE);
@@ -234,6 +234,11 @@ static void process_stream(struct h2_server_stream *stream, unsigned due)
 		h2_server_refuse_body(stream, stream->refusal);
 	if ((due & DUE_TUNNEL) && stream->state == STREAM_OPEN)
 		h2_server_become_tunnel(stream);
+	if ((due & DUE_FAULT) && stream->state == STREAM_OPEN && stream->base.is_tunnel) {
+		exchange_set_reason(&stream->x, ws_tunnel_fault(stream->base.ws));
+		h2_server_flush_tunnel(stream);
+		h2_server_look_in(stream->server, WS_TUNNEL_FAULT_WAIT_MS);
+	}
 	if ((due & DUE_LINGER) && stream->state == STREAM_OPEN)
 		end_exchange(stream, REASON_NONE);
 	if (due & DUE_CLOSED)
@@ -451,23 +456,12 @@ void h2_server_start_goaway(struct h2_server *self)
 	h2_session_post(&self->session);
 }
 
-/* The close goes between the frames of both directions; the pump and the backend have the rest. */
-static void leave_tunnel(struct h2_server_stream *stream)
-{
-	struct bytes nothing;
-
-	bytes_init(&nothing);
-	ws_tunnel_leave(stream->base.ws);
-	if (stream->base.in != NULL && !stream->base.in->has_end)
-		(void)ws_tunnel_to_backend(stream->base.ws, &nothing, stream->base.in);
-	h2_stream_wake(&stream->base);
-}
-
-static void server_drain(struct server_codec *base)
+static void server_drain(struct server_codec *base, struct spread *closes)
 {
 	struct h2_server *self = CONTAINER_OF(base, struct h2_server, base);
 	struct h2_server_stream *stream;
 	bool has_tunnels = false;
+	uint64_t now = loop_now_ms(self->session.loop), latest = now;
 
 	if (self->is_draining || self->is_closed)
 		return;
@@ -476,15 +470,16 @@ static void server_drain(struct server_codec *base)
 		if (!stream->base.is_tunnel)
 			continue;
 		has_tunnels = true;
-		if (!stream->x.says_farewell)
-			leave_tunnel(stream);
+		if (stream->x.says_farewell)
+			continue;
+		stream->base.ws->leave_ms = closes != NULL ? spread_next_ms(closes) : now;
+		latest = MAX(latest, stream->base.ws->leave_ms);
 	}
 	/* Some browsers cut WebSockets when they see a GOAWAY: they get the closes first. */
 	if (has_tunnels && self->goaway == GOAWAY_NONE) {
 		self->goaway = GOAWAY_LATER;
-		self->goaway_ms = loop_now_ms(self->session.loop);
-		/* They may be gone long before that time is up. */
-		h2_server_look_in(self, 200);
+		self->goaway_ms = latest;
+		h2_server_on_timer(self);
 		return;
 	}
 	h2_server_start_goaway(self);

@@ -277,12 +277,8 @@ void h2_server_stop_request(struct h2_server_stream *stream)
 }
 
 /* A response may be over before its request. */
-static void on_end_sent(struct h2_server *self, int32_t id)
+static void on_end_sent(struct h2_server *self, struct h2_server_stream *stream)
 {
-	struct h2_server_stream *stream = stream_of(self, id);
-
-	if (stream == NULL)
-		return;
 	stream->base.is_out_ended = true;
 	if (stream->base.is_in_ended)
 		return;
@@ -330,6 +326,7 @@ static int on_data(
 		return 0;
 	}
 	h2_stream_put(&stream->base, p, n);
+	h2_server_look_for_fault(stream);
 	if (!stream->base.is_in_ended)
 		h2_server_look_in(self, self->listen->body_timeout_ms);
 	return 0;
@@ -388,17 +385,21 @@ static void note_reset(struct h2_server *self, const nghttp2_frame *frame)
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_server *self = server_of(arg);
+	struct h2_server_stream *stream = stream_of(self, frame->hd.stream_id);
 
 	(void)ng;
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
 		h2_budget_earn(&self->budget, 2 * H2_COST_WINDOW_UPDATE);
-		if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-			on_end_sent(self, frame->hd.stream_id);
+		/* The backend's frames are judged where they leave. */
+		if (stream != NULL)
+			h2_server_look_for_fault(stream);
+		if (stream != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+			on_end_sent(self, stream);
 		break;
 	case NGHTTP2_HEADERS:
-		if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-			on_end_sent(self, frame->hd.stream_id);
+		if (stream != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+			on_end_sent(self, stream);
 		break;
 	case NGHTTP2_RST_STREAM:
 		note_reset(self, frame);

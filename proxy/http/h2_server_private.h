@@ -33,6 +33,7 @@ enum {
 	DUE_TUNNEL = 1 << 2,
 	DUE_LINGER = 1 << 3, /* the response is over, the request is not */
 	DUE_CLOSED = 1 << 4, /* nghttp2 has forgotten it */
+	DUE_FAULT = 1 << 5,  /* the rules of its tunnel end it */
 };
 
 struct h2_server_stream {
@@ -147,11 +148,18 @@ nghttp2_session_callbacks *h2_server_callbacks(void);
 /* h2_server_response.c */
 extern const struct exchange_codec h2_server_codec;
 void h2_server_become_tunnel(struct h2_server_stream *stream);
+/* Something is to be put between the frames of its tunnel. */
+void h2_server_flush_tunnel(struct h2_server_stream *stream);
+/* What its tunnel does by itself when its time has come. False: it was cut. */
+MUST_USE bool h2_server_tick_tunnel(struct h2_server_stream *stream, uint64_t now_ms);
+/* Its rules may end it. */
+void h2_server_look_for_fault(struct h2_server_stream *stream);
 
 /* h2_server_timer.c */
 void h2_server_on_timer(void *arg);
 /* There is something to look at after this time. */
 void h2_server_look_in(struct h2_server *self, int64_t ms);
+void h2_server_look_at(struct h2_server *self, uint64_t at_ms);
 /* The client is told to send, or begins to: its rate counts from now. */
 void h2_server_start_window(struct h2_server_stream *stream);
 

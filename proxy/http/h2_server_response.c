@@ -139,7 +139,49 @@ void h2_server_become_tunnel(struct h2_server_stream *stream)
 	stream->base.is_tunnel = true;
 	if (self->is_draining && !stream->x.says_farewell)
 		ws_tunnel_leave(stream->base.ws);
+	h2_server_look_for_fault(stream);
 	stream->base.in_ms = stream->base.out_ms = loop_now_ms(self->session.loop);
 	h2_stream_wake(&stream->base);
 	h2_server_look_in(self, (int64_t)stream->x.tunnel_timeout_ms);
+	h2_server_look_at(self, ws_tunnel_deadline(stream->base.ws));
+}
+
+void h2_server_flush_tunnel(struct h2_server_stream *stream)
+{
+	struct pipe *in = stream->base.in;
+	struct bytes nothing;
+
+	bytes_init(&nothing);
+	if (in != NULL && !in->has_end && !in->is_aborted)
+		(void)ws_tunnel_to_backend(
+			stream->base.ws, &nothing, in, loop_now_ms(stream->server->session.loop));
+	h2_stream_wake(&stream->base);
+}
+
+void h2_server_look_for_fault(struct h2_server_stream *stream)
+{
+	if (stream->base.is_tunnel && ws_tunnel_fault(stream->base.ws) != REASON_NONE &&
+		stream->x.reason == REASON_NONE)
+		h2_server_set_due(stream, DUE_FAULT);
+}
+
+bool h2_server_tick_tunnel(struct h2_server_stream *stream, uint64_t now_ms)
+{
+	struct exchange *x = &stream->x;
+	struct ws_guard_links links;
+
+	if (ws_tunnel_deadline(stream->base.ws) > now_ms)
+		return true;
+	links = (struct ws_guard_links){
+		.n_unacknowledged = exchange_unacknowledged(x),
+		.progress = exchange_progress(x),
+		.is_backend_busy = pipe_size(&x->req_body) > 0,
+	};
+	if (!ws_tunnel_tick(stream->base.ws, &links, now_ms)) {
+		h2_server_stream_cut(stream, ws_tunnel_fault(stream->base.ws), NGHTTP2_CANCEL);
+		return false;
+	}
+	h2_server_look_for_fault(stream);
+	h2_server_flush_tunnel(stream);
+	return true;
 }

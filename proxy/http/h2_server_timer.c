@@ -7,12 +7,17 @@
 /* How long the answer to a ping is waited for before the last GOAWAY. */
 #define GOAWAY_WAIT_MS 1000
 
+void h2_server_look_at(struct h2_server *self, uint64_t at_ms)
+{
+	if (at_ms != TIMER_NEVER &&
+		(!timer_is_set(&self->timer) || self->timer.deadline_ms > at_ms))
+		timer_set_at(self->session.loop, &self->timer, at_ms);
+}
+
 void h2_server_look_in(struct h2_server *self, int64_t ms)
 {
-	uint64_t at = loop_now_ms(self->session.loop) + (uint64_t)ms;
-
-	if (ms > 0 && (!timer_is_set(&self->timer) || self->timer.deadline_ms > at))
-		timer_set_at(self->session.loop, &self->timer, at);
+	if (ms > 0)
+		h2_server_look_at(self, loop_now_ms(self->session.loop) + (uint64_t)ms);
 }
 
 void h2_server_start_window(struct h2_server_stream *stream)
@@ -69,8 +74,9 @@ static uint64_t look_at_stream(struct h2_server_stream *stream, uint64_t now)
 {
 	uint64_t stall = stall_deadline(stream), body = body_deadline(stream, now);
 	uint64_t tunnel = TIMER_NEVER;
+	bool is_tunnel = stream->x.state == EXCHANGE_TUNNEL;
 
-	if (stream->x.state == EXCHANGE_TUNNEL && stream->x.tunnel_timeout_ms > 0)
+	if (is_tunnel && stream->x.tunnel_timeout_ms > 0)
 		tunnel = MAX(stream->base.in_ms, stream->base.out_ms) + stream->x.tunnel_timeout_ms;
 	if (stall <= now)
 		h2_server_stream_cut(stream, REASON_CLIENT_STALL, NGHTTP2_CANCEL);
@@ -78,8 +84,10 @@ static uint64_t look_at_stream(struct h2_server_stream *stream, uint64_t now)
 		h2_server_stream_cut(stream, REASON_TUNNEL_TIMEOUT, NGHTTP2_CANCEL);
 	else if (body <= now)
 		h2_server_refuse_body(stream, REASON_BODY_TIMEOUT);
-	else
-		return MIN(stall, MIN(body, tunnel));
+	else if (!is_tunnel)
+		return MIN(stall, body);
+	else if (h2_server_tick_tunnel(stream, now))
+		return MIN(MIN(stall, tunnel), ws_tunnel_deadline(stream->base.ws));
 	return now + 1000;
 }
 
@@ -121,6 +129,7 @@ static bool has_tunnels(const struct h2_server *self)
 	return false;
 }
 
+/* With GOAWAY_LATER the time is that of the last close. */
 static uint64_t look_at_goaway(struct h2_server *self, uint64_t now)
 {
 	uint64_t due = self->goaway_ms + GOAWAY_WAIT_MS;

@@ -94,7 +94,8 @@ static size_t available(struct h2_stream *self, size_t max)
 
 	if (self->is_tunnel && self->ws != NULL) {
 		if (bytes_size(&self->staged) == 0)
-			(void)ws_tunnel_to_client(self->ws, self->out, &self->staged, max);
+			(void)ws_tunnel_to_client(self->ws, self->out, &self->staged, max,
+				loop_now_ms(self->session->loop));
 		return MIN(bytes_size(&self->staged), max);
 	}
 	n = MIN(pipe_size(self->out), max);
@@ -308,7 +309,7 @@ static void put_tunnel(struct h2_stream *self, const uint8_t *p, size_t n)
 
 	bytes_init(&data);
 	bytes_append(&data, p, n);
-	(void)ws_tunnel_to_backend(self->ws, &data, self->in);
+	(void)ws_tunnel_to_backend(self->ws, &data, self->in, loop_now_ms(self->session->loop));
 	bytes_clear(&data);
 	/* The client has answered our close: that was the last of it. */
 	if (ws_tunnel_has_left(self->ws))

@@ -53,6 +53,12 @@ static const struct {
 		"The server takes no WebSockets over HTTP/2."},
 	[REASON_TUNNEL_TIMEOUT] = {"tunnel-timeout", 0, "The tunnel was idle for too long."},
 	[REASON_TUNNEL_CUT] = {"tunnel-cut", 0, "One side of the tunnel was cut off."},
+	[REASON_MESSAGE_TOO_LARGE] = {"message-too-large", 0, "A WebSocket message was too large."},
+	[REASON_MESSAGE_RATE] = {"message-rate", 0,
+		"The client sent more WebSocket messages than it may."},
+	[REASON_BAD_FRAME] = {"bad-frame", 0, "What came was not a WebSocket frame."},
+	[REASON_PONG_TIMEOUT] = {"pong-timeout", 0,
+		"One side of the WebSocket did not answer a ping."},
 	[REASON_OVERLOAD] = {"overload", 503, "There is too much to do at the moment."},
 	[REASON_DRAIN] = {"drain", 503, "The service is being stopped."},
 };

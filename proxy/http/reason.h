@@ -46,7 +46,11 @@ enum reason {
 	REASON_NO_WEBSOCKET,	 /* 502: HTTP/2 without RFC 8441 */
 	/* Tunnels. */
 	REASON_TUNNEL_TIMEOUT,
-	REASON_TUNNEL_CUT, /* one side reset */
+	REASON_TUNNEL_CUT,	  /* one side reset */
+	REASON_MESSAGE_TOO_LARGE, /* close code 1009 to the side that sent it */
+	REASON_MESSAGE_RATE,	  /* 1008 to the client */
+	REASON_BAD_FRAME,	  /* 1002 to the side that sent it */
+	REASON_PONG_TIMEOUT,
 	/* Ourselves. */
 	REASON_OVERLOAD, /* 503: a cap was reached */
 	REASON_DRAIN,	 /* 503, or cut at the end of the drain */

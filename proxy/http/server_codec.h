@@ -5,6 +5,7 @@
 #ifndef PROXY_HTTP_SERVER_CODEC_H
 #define PROXY_HTTP_SERVER_CODEC_H
 
+#include "proxy/base/spread.h"
 #include "proxy/http/reason.h"
 
 struct server_codec;
@@ -25,7 +26,7 @@ struct server_codec_owner {
 };
 
 struct server_codec_ops {
-	void (*drain)(struct server_codec *self);
+	void (*drain)(struct server_codec *self, struct spread *closes);
 	void (*close)(struct server_codec *self, enum reason reason);
 	void (*evict)(struct server_codec *self);
 };
@@ -37,12 +38,12 @@ struct server_codec {
 
 /*
  * Leaving: closes now if idle, otherwise after the exchanges under way, of which the client is told
- * (Connection: close, GOAWAY). A WebSocket gets its close (1001) at the next frame boundary, and so
- * does its backend.
+ * (Connection: close, GOAWAY). A WebSocket gets its close (1001) at the next frame boundary after a
+ * time of `closes`, and so does its backend; NULL: at once.
  */
-static inline void server_codec_drain(struct server_codec *self)
+static inline void server_codec_drain(struct server_codec *self, struct spread *closes)
 {
-	self->ops->drain(self);
+	self->ops->drain(self, closes);
 }
 
 /* Cuts at once: the exchanges under way end with the reason. */

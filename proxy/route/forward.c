@@ -143,6 +143,8 @@ void forward_start(struct exchange *x, struct backend *backend)
 	fetch->req_trailers = (const struct fields *const *)&x->req_trailers;
 	fetch->res_trailers = &x->res_trailers;
 	fetch->timeouts = timeouts_of(backend_conf(backend));
+	if (fetch->is_websocket && conf_watches_tunnels(&x->route->tunnel))
+		x->tunnel_rules = &x->route->tunnel;
 	exchange_set_handler(x, &handler, self);
 	backend_fetch(backend, fetch);
 }

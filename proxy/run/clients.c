@@ -174,7 +174,7 @@ static void client_serve_http2(struct client *client)
 	client->codec = h2_server_new(
 		self->loop, client->conn, client->listen, self->service, &owner, client);
 	if (self->is_draining)
-		server_codec_drain(client->codec);
+		server_codec_drain(client->codec, NULL);
 }
 
 static void on_http2(void *arg)
@@ -196,7 +196,7 @@ static void client_serve_http1(struct client *client)
 	client->codec = h1_server_new(self->loop, client->conn, client->listen, self->service,
 		takes_h2c ? &both : &http1_only, client);
 	if (self->is_draining)
-		server_codec_drain(client->codec);
+		server_codec_drain(client->codec, NULL);
 }
 
 static void client_serve(struct client *client)
@@ -362,22 +362,22 @@ void clients_accept(struct clients *self, struct conn *conn, const struct conf_l
 
 /* Leaving. */
 
-static void drain_list(struct client_list *list)
+static void drain_list(struct client_list *list, struct spread *closes)
 {
 	struct client *client, *next;
 
 	for (client = TAILQ_FIRST(list); client != NULL; client = next) {
 		next = TAILQ_NEXT(client, link);
 		if (client->codec != NULL)
-			server_codec_drain(client->codec);
+			server_codec_drain(client->codec, closes);
 	}
 }
 
-void clients_drain(struct clients *self)
+void clients_drain(struct clients *self, struct spread *closes)
 {
 	self->is_draining = true;
-	drain_list(&self->waiting);
-	drain_list(&self->busy);
+	drain_list(&self->waiting, closes);
+	drain_list(&self->busy, closes);
 }
 
 void clients_close_all(struct clients *self, enum reason reason)

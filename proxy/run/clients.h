@@ -16,6 +16,7 @@
 
 #include "conf/conf.h"
 #include "proxy/base/loop.h"
+#include "proxy/base/spread.h"
 #include "proxy/http/exchange.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/tls_context.h"
@@ -36,8 +37,8 @@ void clients_free(struct clients *self);
 void clients_accept(struct clients *self, struct conn *conn, const struct conf_listen *listen,
 	struct tls_context *tls);
 size_t clients_count(const struct clients *self);
-/* Waiting connections close, busy ones after their exchange. */
-void clients_drain(struct clients *self);
+/* Waiting connections close, busy ones after their exchange, WebSockets at times of `closes`. */
+void clients_drain(struct clients *self, struct spread *closes);
 /* Cuts them all; what is under way ends for this reason. */
 void clients_close_all(struct clients *self, enum reason reason);
 

@@ -64,6 +64,8 @@ static void run_worker(struct master *self, size_t index)
 		.doors = &self->doors, .slot = index, .signals = &self->old_signals};
 	int status;
 
+	/* What a terminal sends to all comes from the master alone, or it would be the second. */
+	(void)setpgid(0, 0);
 	free(self->slots);
 	logs_close(&self->logs);
 	status = worker_run(conf, &place);
@@ -96,12 +98,12 @@ static void tell_workers(const struct master *self, int number)
 			(void)kill(self->slots[i].pid, number);
 }
 
-static void leave(struct master *self)
+static void leave(struct master *self, int number)
 {
 	self->is_leaving = true;
 	for (size_t i = 0; i < self->n_slots; i++)
 		self->slots[i].respawn_ms = 0;
-	tell_workers(self, SIGTERM);
+	tell_workers(self, number);
 }
 
 static void describe_end(char *text, size_t size, int status)
@@ -183,7 +185,7 @@ static void on_signal(struct master *self, int number)
 	switch (number) {
 	case SIGTERM:
 	case SIGINT:
-		leave(self);
+		leave(self, number);
 		break;
 	case SIGUSR1:
 		logs_reopen(&self->logs, self->conf);

@@ -118,7 +118,7 @@ size_t peers_n_connections(const struct peers *self)
 
 void peers_drain(struct peers *self)
 {
-	clients_drain(self->clients);
+	clients_drain(self->clients, NULL);
 }
 
 void peers_close(struct peers *self)

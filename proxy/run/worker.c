@@ -66,6 +66,7 @@ struct worker {
 	struct event *signals[4];
 	struct timer drain_timer;
 	struct timer look_timer; /* while draining: whether all have gone */
+	struct spread closes;	 /* of WebSockets and streams, while draining */
 	bool is_draining;
 };
 
@@ -186,19 +187,27 @@ static void close_entrances(struct worker *self)
 	self->n_entrances = 0;
 }
 
-static void drain(struct worker *self)
+/*
+ * Who is sent away comes back elsewhere, and not all at once. The last quarter of the time is for
+ * answers. Who stops Pollux by hand waits for it, and gets it at once.
+ */
+static void drain(struct worker *self, bool is_by_hand)
 {
+	uint64_t drain_ms = (uint64_t)self->conf->drain_ms;
+
 	log_info("draining: %zu connections, at most %lld s", clients_count(self->clients),
 		(long long)self->conf->drain_ms / 1000);
 	self->is_draining = true;
+	self->closes = (struct spread){.start_ms = loop_now_ms(self->loop),
+		.window_ms = is_by_hand ? 0 : drain_ms - drain_ms / 4};
 	close_entrances(self);
 	for (size_t i = 0; i < self->conf->n_routes; i++)
 		if (self->bridges[i] != NULL)
-			bridge_drain(self->bridges[i]);
-	clients_drain(self->clients);
+			bridge_drain(self->bridges[i], &self->closes);
+	clients_drain(self->clients, &self->closes);
 	if (self->peers != NULL)
 		peers_drain(self->peers);
-	timer_set_in(self->loop, &self->drain_timer, (uint64_t)self->conf->drain_ms);
+	timer_set_in(self->loop, &self->drain_timer, drain_ms);
 	timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
 }
 
@@ -206,12 +215,11 @@ static void on_leave_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct worker *self = arg;
 
-	(void)number;
 	(void)what;
 	if (self->is_draining)
 		cut(self);
 	else
-		drain(self);
+		drain(self, number == SIGINT);
 }
 
 static void on_reopen_signal(evutil_socket_t number, short what, void *arg)

@@ -295,7 +295,7 @@ static void finish(struct world *world)
 {
 	turn(world, 1000);
 	if (world->server != NULL)
-		server_codec_drain(world->server);
+		server_codec_drain(world->server, NULL);
 	turn(world, 20000);
 	conn_fake_set_room(world->fake, SIZE_MAX);
 	turn(world, 40000);

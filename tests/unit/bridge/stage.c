@@ -202,7 +202,7 @@ void stage_close(void)
 	clients_close();
 	stage_settle();
 	assert_int_equal(exchange_n_live(), 0);
-	bridge_drain(stage.bridge);
+	bridge_drain(stage.bridge, NULL);
 	assert_int_equal(bridge_n_sessions(stage.bridge), 0);
 	ledger = bridge_ledger(stage.bridge);
 	assert_true(ledger_is_balanced(&ledger));

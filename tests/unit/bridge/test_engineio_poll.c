@@ -225,7 +225,7 @@ static void the_caps_of_the_route(void **state)
 	client = engineio_ask("");
 	assert_int_equal(client_status(client), 503);
 	assert_string_equal(client_field(client, "Retry-After"), "1");
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	client = engineio_ask("");
 	assert_int_equal(client_status(client), 503);
 }
@@ -578,7 +578,7 @@ static void a_drain(void **state)
 	opening = engineio_ask("");
 	(void)peer_open();
 	client = engineio_poll();
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	engineio_has(client, "1");
 	assert_int_equal(client_status(opening), 503);

@@ -314,7 +314,7 @@ static void a_drain(void **state)
 	engineio_greet(peer_open());
 	engineio_take_id(client);
 	candidate = engineio_candidate();
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	has_received("close 1001\n");
 	assert_string_equal(web_socket_received(candidate), "close 1001\n");

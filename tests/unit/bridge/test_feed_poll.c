@@ -685,7 +685,7 @@ static void leaving_ends_it(void **state)
 	read_prelude(client);
 	stage_pass_ms(1000);
 	(void)peer_next();
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	assert_true(client_is_done(client));
 	assert_true(bridge_is_idle(stage_bridge()));

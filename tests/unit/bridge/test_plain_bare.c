@@ -209,7 +209,7 @@ static void at_a_drain_it_is_told(void **state)
 
 	(void)state;
 	socket = open_with(POLL);
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	got(socket, "close 1001 going away\n");
 	assert_true(bridge_is_idle(stage_bridge()));

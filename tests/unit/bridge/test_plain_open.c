@@ -601,7 +601,7 @@ static void a_drain_refuses_new_sessions(void **state)
 	stage_open("");
 	client = get("/chat", EVENTS);
 	peer = peer_next();
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	assert_int_equal(client_status(client), 503);
 	assert_true(peer_is_closed(peer));

@@ -341,7 +341,7 @@ static void a_drain_answers_polls_with_what_they_have(void **state)
 	(void)state;
 	open_session("");
 	client = poll("");
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	has_batch(client, 0, "[]");
 	assert_string_equal(peer_received(peer), "close 1001\n");

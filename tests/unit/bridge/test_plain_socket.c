@@ -355,7 +355,7 @@ static void a_drain_is_1012(void **state)
 	(void)state;
 	socket = open_with("");
 	peer_text(peer, "a");
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	closes(socket, "text {\"seq\":1,\"text\":\"a\"}\nclose 1012 leaving\n");
 	heard("close 1001\n");

@@ -409,7 +409,7 @@ static void a_drain_ends_streams_without_a_close(void **state)
 	client = open_stream("", EVENTS);
 	peer_text(peer, "a");
 	(void)client_take(client);
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	took(client, "");
 	assert_true(client_is_done(client));

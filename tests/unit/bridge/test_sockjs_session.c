@@ -423,7 +423,7 @@ static void leaving_is_told(void **state)
 	peer = open_session("a");
 	client = stream("a");
 	waiting = poll("b");
-	bridge_drain(stage_bridge());
+	bridge_drain(stage_bridge(), NULL);
 	stage_pass_ms(0);
 	has_frame(client, "c[1001,\"Going away\"]\n");
 	assert_string_equal(peer_received(peer), "close 1001\n");

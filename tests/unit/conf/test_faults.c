@@ -222,6 +222,22 @@ static void test_inner_section(void **state)
 		{IN_ROUTE("poll { poll { path = /a } }"),
 			"4: a section cannot start inside another; the { of line 4 has no } before "
 			"this, or a list lacks its ="},
+		{IN_ROUTE("tunnel { ping_client = 30s }\ntunnel { }"),
+			"5: tunnel stands here a second time, first on line 4; keep one"},
+		{IN_ROUTE("tunnel { } websocket = no"),
+			"3: route \"/\": tunnel is about WebSockets, and websocket = no carries "
+			"none; leave one out"},
+		{IN_ROUTE("poll { path = /a } tunnel { }"),
+			"3: route \"/\": tunnel has no effect with poll, where no WebSocket "
+			"reaches "
+			"a backend; leave it out"},
+		{IN_ROUTE("messages_per_second = 5"),
+			"4: there is no option messages_per_second in route; it belongs in a "
+			"section "
+			"tunnel"},
+		{IN_ROUTE("tunnel { bytes_per_second = many }"),
+			"4: bytes_per_second: \"many\" is not understood; write bytes, or a number "
+			"and k, M, G or T, such as 64k, from 0 to 1T"},
 		{LISTEN BACKEND "route \"/\" { backend = app match = exact poll { path = /a } }",
 			"3: route \"/\": bridge needs match = prefix, because sessions live below "
 			"the path"},

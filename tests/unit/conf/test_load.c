@@ -195,6 +195,33 @@ static void test_poll(void **state)
 	conf_unref(conf);
 }
 
+static void test_tunnel(void **state)
+{
+	struct conf *conf =
+		must_parse(LISTEN BACKEND "route \"/a\" { backend = app tunnel { } }\n"
+					  "route \"/b\" { backend = app bridge = {plain} tunnel {\n"
+					  " ping_client = 25s ping_backend = 1m pong_timeout = 5s\n"
+					  " max_message_size = 64k messages_per_second = 50\n"
+					  " bytes_per_second = 1M } }\n"
+					  "route \"/c\" { backend = app }\n");
+	const struct conf_tunnel *a = &conf->routes[0].tunnel, *b = &conf->routes[1].tunnel;
+
+	(void)state;
+	assert_true(a->is_set);
+	assert_int_equal(a->pong_timeout_ms, 10000);
+	assert_false(conf_watches_tunnels(a));
+	assert_int_equal(b->ping_client_ms, 25000);
+	assert_int_equal(b->ping_backend_ms, 60000);
+	assert_int_equal(b->pong_timeout_ms, 5000);
+	assert_int_equal(b->max_message_size, 64 << 10);
+	assert_int_equal(b->messages_per_second, 50);
+	assert_int_equal(b->bytes_per_second, 1 << 20);
+	assert_true(conf_watches_tunnels(b));
+	assert_false(conf->routes[2].tunnel.is_set);
+	assert_false(conf_watches_tunnels(&conf->routes[2].tunnel));
+	conf_unref(conf);
+}
+
 static void test_dump_loads_back(void **state)
 {
 	struct conf *conf = must_parse(
@@ -208,7 +235,8 @@ static void test_dump_loads_back(void **state)
 		"  tls_server_name = x }\n"
 		"route \"/a\" { backend = 'a \"b\"' hosts = {x} bridge = {plain} }\n"
 		"route \"/a\" { backend = 'a \"b\"' hosts = {y} allowed_origins = {null}\n"
-		"  max_body_size = 5T poll { path = '/\"x\"?$' interval = 1m } }\n");
+		"  max_body_size = 5T poll { path = '/\"x\"?$' interval = 1m } }\n"
+		"route \"/b\" { backend = 'a \"b\"' tunnel { max_message_size = 1k } }\n");
 	char *first = dump(conf), *second;
 	struct conf *again = must_parse(first);
 
@@ -310,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_poll),
+		cmocka_unit_test(test_tunnel),
 		cmocka_unit_test(test_dump_loads_back),
 		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_command_line),

@@ -66,7 +66,8 @@ static void test_defaults_as_dumped(void **state)
 
 	(void)state;
 	conf = conf_parse("listen \"80\" { }\nbackend \"a\" { servers = {\"a:1\"} }\n"
-			  "route \"/\" { backend = \"a\" poll { path = \"/p\" } }",
+			  "route \"/\" { backend = \"a\" poll { path = \"/p\" } }\n"
+			  "route \"/t\" { backend = \"a\" tunnel { } }",
 		"x", &errors);
 	assert_non_null(conf);
 	conf_dump(conf, out);
@@ -107,7 +108,7 @@ static void test_manual(void **state)
 {
 	static const char *const headings[] = {".Sh OPTIONS OF THE PROGRAM\n",
 		".Sh SECTION LISTEN\n", ".Sh SECTION BACKEND\n", ".Sh SECTION ROUTE\n",
-		".Sh SECTION POLL OF A ROUTE\n"};
+		".Sh SECTION POLL OF A ROUTE\n", ".Sh SECTION TUNNEL OF A ROUTE\n"};
 	char *manual = read_source_file("docs/pollux.conf.5");
 	size_t n_items = 0;
 

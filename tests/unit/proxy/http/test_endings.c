@@ -554,7 +554,7 @@ static void test_a_drained_tunnel_gets_its_close_between_frames(void **state)
 	/* In the middle of a frame to the client. */
 	backend_sends(world, "\x81\x04la");
 	client_sees(world, "\x81\x04la");
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	client_sees(world, "");
 	/* Masked, with a mask of zeros, and our 1001. */
@@ -578,7 +578,7 @@ static void test_a_drain_closes_after_the_exchange(void **state)
 	struct world *world = *state;
 
 	client_sends(world, GET);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	assert_non_null(world->server);
 	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
@@ -592,7 +592,7 @@ static void test_an_idle_connection_is_drained_at_once(void **state)
 
 	client_sends(world, GET);
 	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	assert_null(world->server);
 }

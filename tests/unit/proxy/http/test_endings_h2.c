@@ -440,7 +440,7 @@ static void test_a_drained_tunnel_gets_its_closes_and_ends(void **state)
 	struct h2_world *world = *state;
 
 	open_tunnel_h2(world);
-	server_codec_drain(world->base.server);
+	server_codec_drain(world->base.server, NULL);
 	settle(world);
 	assert_string_equal(h2_peer_body(world->client, 1), "\x88\x0c\x03\xe9going away");
 	assert_int_equal(bytes_size(&h2_peer_stream(world->backend, 1)->body), 6 + 12);
@@ -460,7 +460,7 @@ static void test_a_drain_closes_after_the_exchange(void **state)
 	struct h2_world *world = *state;
 
 	(void)client_asks(world, GET_H2, true);
-	server_codec_drain(world->base.server);
+	server_codec_drain(world->base.server, NULL);
 	settle(world);
 	they_see(world, "GOAWAY(2147483647,NO_ERROR) GOAWAY(1,NO_ERROR)", "HEADERS(1)+END");
 	backend_answers(world, 1, ":status=200\n", false);

@@ -55,7 +55,7 @@ static void test_a_drain_closes_after_a_response_that_has_begun(void **state)
 	client_sends(world, GET);
 	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");
 	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	assert_non_null(world->server);
 	backend_sends(world, "ay");
@@ -70,7 +70,7 @@ static void test_a_drain_closes_after_the_rest_of_a_refused_body(void **state)
 
 	client_sends(world, POST_10 "abc");
 	backend_sends(world, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	client_sends(world, "defghij");
 	assert_null(world->server);
@@ -91,7 +91,7 @@ static void test_a_drained_tunnel_keeps_nothing_behind_a_close(void **state)
 		"\0\0\0\0",
 		6);
 	turn(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	for (int i = 0; i < 64; i++) {
 		conn_fake_feed(world->client, flood, sizeof(flood));

@@ -10,7 +10,7 @@ static void an_idle_connection_leaves_when_the_client_knows(void **state)
 	(void)get(world);
 	answer(world, 0, "");
 	(void)h2_peer_frames(world->peer);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	client_sees(world, "GOAWAY(2147483647,NO_ERROR) GOAWAY(1,NO_ERROR)");
 	assert_int_equal(world->peer->n_pings, 1);
@@ -25,7 +25,7 @@ static void a_client_that_does_not_answer_is_left_after_a_second(void **state)
 	start(world, &silent);
 	h2_peer_raw_preface(world->peer);
 	turn(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	advance(world, 999);
 	client_sees(world, "GOAWAY(2147483647,NO_ERROR)");
 	assert_non_null(world->server);
@@ -43,7 +43,7 @@ static void requests_between_the_two_steps_are_served(void **state)
 	h2_peer_raw_preface(world->peer);
 	h2_peer_raw_headers(world->peer, END, 1, GET);
 	turn(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	h2_peer_raw_headers(world->peer, END, 3, GET);
 	turn(world);
@@ -70,7 +70,7 @@ static void requests_after_the_second_step_reach_nobody(void **state)
 	h2_peer_raw_preface(world->peer);
 	h2_peer_raw_headers(world->peer, END, 1, GET);
 	turn(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	advance(world, 1000);
 	assert_non_null(strstr(h2_peer_frames(world->peer), "GOAWAY(1,NO_ERROR)"));
 	h2_peer_raw_headers(world->peer, END, 3, GET);
@@ -87,10 +87,10 @@ static void a_second_drain_changes_nothing(void **state)
 	struct world *world = *state;
 
 	(void)get(world);
-	server_codec_drain(world->server);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
+	server_codec_drain(world->server, NULL);
 	turn(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	client_sees(world, "GOAWAY(2147483647,NO_ERROR) GOAWAY(1,NO_ERROR)");
 	answer(world, 0, "");
@@ -137,7 +137,7 @@ static void a_drain_lets_a_long_response_end(void **state)
 
 	(void)get(world);
 	respond(world, 0, 200);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	for (int i = 0; i < 10; i++) {
 		advance(world, 10000);
 		give(world, 0, "more");
@@ -153,7 +153,7 @@ static void a_drain_lets_a_request_come_to_its_end(void **state)
 	struct world *world = *state;
 	int32_t id = post(world, "first ");
 
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	advance(world, 5000);
 	h2_peer_put_text(world->peer, id, "last");
 	h2_peer_put_end(world->peer, id, NULL);

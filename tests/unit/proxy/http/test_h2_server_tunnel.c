@@ -175,7 +175,7 @@ static void bytes_of_a_tunnel_are_no_body(void **state)
 	turn(world);
 	assert_int_equal(world->seen[0].x->state, EXCHANGE_TUNNEL);
 	HANDLER_HAS(world, 0, CLIENT_HI CLIENT_HI);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	CLIENT_HAS(world, id, "\x88\x0c\x03\xe9going away");
 }
@@ -246,7 +246,7 @@ static void a_drained_tunnel_gets_its_close_between_frames(void **state)
 	int32_t id = open_tunnel(world);
 
 	give(world, 0, "\x81\x04la");
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	/* To the backend at once, to the client behind the frame. */
 	HANDLER_HAS(world, 0, "\x88\x8c\0\0\0\0\x03\xe9going away");
@@ -271,7 +271,7 @@ static void a_goaway_waits_no_longer_than_the_tunnels(void **state)
 	struct world *world = *state;
 	int32_t id = open_tunnel(world);
 
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	CLIENT_PUTS(world, id, CLIENT_CLOSE);
 	logged(world, "200 none");
@@ -286,7 +286,7 @@ static void a_goaway_does_not_wait_for_tunnels_for_long(void **state)
 	struct world *world = *state;
 
 	(void)open_tunnel(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	advance(world, 999);
 	assert_null(strstr(world->peer->frames, "GOAWAY"));
 	advance(world, 1);
@@ -306,7 +306,7 @@ static void a_handshake_under_way_gets_its_close_too(void **state)
 	struct response_head *head;
 
 	turn(world);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	head = new_head(world->seen[0].x, 101);
 	head->is_upgrade = true;
@@ -324,7 +324,7 @@ static void nothing_is_kept_behind_a_close(void **state)
 	int32_t id = open_tunnel(world);
 
 	CLIENT_PUTS(world, id, CLIENT_CLOSE);
-	server_codec_drain(world->server);
+	server_codec_drain(world->server, NULL);
 	turn(world);
 	for (int i = 0; i < 64; i++) {
 		client_puts(world, id, flood, sizeof(flood));
