@@ -13,6 +13,10 @@
 #define LINGER_MS 2000
 /* Bytes of a request body per second, at least, over body_timeout. */
 #define MIN_BODY_RATE 32
+/* When leaving: how long a client that was let in may take to say what it wants, ... */
+#define FIRST_REQUEST_MS 1000
+/* ... and for what has come over an idle connection and was not read yet. */
+#define LAST_REQUEST_MS 1
 
 /* Leaving. */
 
@@ -284,7 +288,8 @@ static void server_drain(struct server_codec *base, struct spread *closes)
 
 	self->is_draining = true;
 	if (self->state == SERVER_IDLE) {
-		h1_server_finish(self);
+		h1_server_set_deadline(
+			self, self->n_requests == 0 ? FIRST_REQUEST_MS : LAST_REQUEST_MS);
 	} else if (self->state == SERVER_TUNNEL && !self->x->says_farewell) {
 		self->ws->leave_ms =
 			closes != NULL ? spread_next_ms(closes) : loop_now_ms(self->loop);

@@ -22,6 +22,8 @@
 
 /* Accepted per readiness, so that a flood of new conns does not starve the old. */
 #define ACCEPT_ONCE 32
+/* The whole of a queue, and an end to it all the same. */
+#define ACCEPT_LAST 100000
 /* Left for what is no client: conns to backends, logs, name servers. */
 #define DESCRIPTOR_RESERVE 48
 /* Without descriptors accept would fail again and again. */
@@ -255,44 +257,49 @@ static void pause_for_descriptors(struct listener *self, int error)
 		self->n_descriptor_failures);
 }
 
+/* One connection. False: there is none, or no descriptor for it. */
+static bool accept_next(struct listener *self)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+	int accepted;
+
+	if (conn_n_live() >= self->most_conns) {
+		pause_for_descriptors(self, EMFILE);
+		return false;
+	}
+	accepted =
+		accept4(self->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (accepted >= 0) {
+		self->on_accept(self->arg,
+			conn_new_accepted(self->loop, accepted, (struct sockaddr *)&peer, length));
+		return true;
+	}
+	switch (errno) {
+	case EAGAIN:
+		return false;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		pause_for_descriptors(self, errno);
+		return false;
+	default:
+		/* A client that has gone already, or its network's trouble (accept(2)): on to the
+		 * next. */
+		return true;
+	}
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *self = arg;
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < ACCEPT_ONCE && self->is_armed; i++) {
-		struct sockaddr_storage peer;
-		socklen_t length = sizeof(peer);
-		int accepted;
-
-		if (conn_n_live() >= self->most_conns) {
-			pause_for_descriptors(self, EMFILE);
+	for (int i = 0; i < ACCEPT_ONCE && self->is_armed; i++)
+		if (!accept_next(self))
 			return;
-		}
-		accepted = accept4(
-			self->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (accepted >= 0) {
-			self->on_accept(self->arg,
-				conn_new_accepted(
-					self->loop, accepted, (struct sockaddr *)&peer, length));
-			continue;
-		}
-		switch (errno) {
-		case EAGAIN:
-			return;
-		case EMFILE:
-		case ENFILE:
-		case ENOBUFS:
-		case ENOMEM:
-			pause_for_descriptors(self, errno);
-			return;
-		default:
-			/* A client that has gone already, or its network's trouble (accept(2)): on
-			 * to the next. */
-			break;
-		}
-	}
 }
 
 static char *name_of(int fd)
@@ -373,6 +380,14 @@ void listener_close(struct listener *self)
 	(void)close(self->fd);
 	self->fd = -1;
 	loop_bury(self->loop, &self->grave, destroy, self);
+}
+
+void listener_finish(struct listener *self)
+{
+	for (int i = 0; i < ACCEPT_LAST && self->is_armed; i++)
+		if (!accept_next(self))
+			break;
+	listener_close(self);
 }
 
 const char *listener_name(const struct listener *self)

@@ -42,6 +42,11 @@ void listener_pause(struct listener *self);
 void listener_resume(struct listener *self);
 /* Idempotent; the socket is closed (and a unix socket file that we made is removed). */
 void listener_close(struct listener *self);
+/*
+ * The same after accepting what waits in the kernel's queue, which would be reset otherwise.
+ * on_accept is called from inside.
+ */
+void listener_finish(struct listener *self);
 /* The bound address as text, with the real port. */
 const char *listener_name(const struct listener *self);
 /* Accept failed, or was put off, for want of descriptors this many times. */

@@ -55,11 +55,16 @@ static bool bind_door(struct door *door, size_t n_slots, char *why, size_t why_s
 	return true;
 }
 
+static void unbind(int *fd)
+{
+	if (*fd >= 0)
+		listener_unbind(doors_take(fd));
+}
+
 static void close_door(struct door *door, size_t n_slots)
 {
 	for (size_t i = 0; i < n_slots; i++)
-		if (door->fds[i] >= 0)
-			listener_unbind(door->fds[i]);
+		unbind(&door->fds[i]);
 	free(door->fds);
 	tls_context_unref(door->tls);
 }
@@ -170,6 +175,25 @@ bool doors_open(struct doors *self, const struct conf *conf, size_t n_slots)
 		if (!open_listen(self, &conf->listens[i]))
 			return false;
 	return n_slots == 1 || (open_peers(self) && share_counts(self, conf));
+}
+
+void doors_keep(struct doors *self, size_t slot)
+{
+	for (size_t i = 0; i < self->n_slots; i++) {
+		if (i == slot)
+			continue;
+		for (size_t k = 0; k < self->n; k++)
+			unbind(&self->items[k].fds[i]);
+		if (self->peer_fds != NULL)
+			(void)close(doors_take(&self->peer_fds[i]));
+	}
+}
+
+void doors_leave(struct doors *self)
+{
+	for (size_t i = 0; i < self->n_slots; i++)
+		for (size_t k = 0; k < self->n; k++)
+			unbind(&self->items[k].fds[i]);
 }
 
 void doors_close(struct doors *self)

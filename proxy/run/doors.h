@@ -37,6 +37,13 @@ struct doors {
 
 /* False after saying why in the log; doors_close must be called either way. */
 MUST_USE bool doors_open(struct doors *self, const struct conf *conf, size_t n_slots);
+/*
+ * In a worker: closes the sockets of the others. A socket ends with its last descriptor, and then
+ * that is its own worker's.
+ */
+void doors_keep(struct doors *self, size_t slot);
+/* Closes the sockets of clients: those of the workers are the last. */
+void doors_leave(struct doors *self);
 /* Closes what is open here. Unix socket files stay with the listeners. */
 void doors_close(struct doors *self);
 /* The caller has the descriptor now. */

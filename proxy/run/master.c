@@ -68,6 +68,7 @@ static void run_worker(struct master *self, size_t index)
 	(void)setpgid(0, 0);
 	free(self->slots);
 	logs_close(&self->logs);
+	doors_keep(&self->doors, index);
 	status = worker_run(conf, &place);
 	doors_close(&self->doors);
 	conf_unref(conf);
@@ -103,6 +104,7 @@ static void leave(struct master *self, int number)
 	self->is_leaving = true;
 	for (size_t i = 0; i < self->n_slots; i++)
 		self->slots[i].respawn_ms = 0;
+	doors_leave(&self->doors);
 	tell_workers(self, number);
 }
 
@@ -212,6 +214,8 @@ static void block_signals(struct master *self)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGCHLD};
 
+	/* Whoever reads our log may go. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigemptyset(&self->signals);
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		(void)sigaddset(&self->signals, numbers[i]);

@@ -187,6 +187,14 @@ static void close_entrances(struct worker *self)
 	self->n_entrances = 0;
 }
 
+/* Who the kernel has let in is served. */
+static void finish_entrances(struct worker *self)
+{
+	for (size_t i = 0; i < self->n_entrances; i++)
+		listener_finish(self->entrances[i].listener);
+	self->n_entrances = 0;
+}
+
 /*
  * Who is sent away comes back elsewhere, and not all at once. The last quarter of the time is for
  * answers. Who stops Pollux by hand waits for it, and gets it at once.
@@ -200,7 +208,7 @@ static void drain(struct worker *self, bool is_by_hand)
 	self->is_draining = true;
 	self->closes = (struct spread){.start_ms = loop_now_ms(self->loop),
 		.window_ms = is_by_hand ? 0 : drain_ms - drain_ms / 4};
-	close_entrances(self);
+	finish_entrances(self);
 	for (size_t i = 0; i < self->conf->n_routes; i++)
 		if (self->bridges[i] != NULL)
 			bridge_drain(self->bridges[i], &self->closes);

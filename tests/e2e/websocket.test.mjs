@@ -344,8 +344,7 @@ test('on SIGTERM a frame on its way is completed before the Close', async (t) =>
 	client.send(up.subarray(0, 500));
 	await client.expect(down.subarray(0, 500));
 	await conn.expect(up.subarray(0, 500));
-	pollux.signal('SIGTERM');
-	await pollux.logged(/draining/);
+	await pollux.drain();
 	conn.send(down.subarray(500), frame({ payload: 'too late' }));
 	client.send(up.subarray(500));
 	await client.expect(down.subarray(500));
@@ -367,8 +366,7 @@ test('on SIGTERM each side gets one Close, also where the other had sent its own
 
 	conn.send(closeFrame(4000, 'mine'));
 	assert.equal((await readFrame(client)).code, 4000);
-	pollux.signal('SIGTERM');
-	await pollux.logged(/draining/);
+	await pollux.drain();
 	client.send(closeFrame(4000, '', { mask: true })).end();
 	assert.equal((await readFrame(conn)).opcode, OPCODE.close);
 	conn.end();
@@ -399,8 +397,7 @@ test('a handshake during the drain gets 503 and when to come again', async (t) =
 	await conn.readRequest();
 	client.send('GET / HTTP/1.1\r\n'); // the head has begun: the connection stays for it
 	await connect(t, pollux); // by now Pollux has read it
-	pollux.signal('SIGTERM');
-	await pollux.logged(/draining/);
+	await pollux.drain();
 	client.send(handshake().replace('GET / HTTP/1.1\r\n', ''));
 	await client.expect(page('drain', { closes: true }));
 	await client.expectEnd();

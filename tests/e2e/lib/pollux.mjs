@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { configText } from './config.mjs';
 import { LineLog, matches } from './line_log.mjs';
 import { atEnd, temporaryFolder } from './scope.mjs';
-import { within } from './wait.mjs';
+import { eventually, within } from './wait.mjs';
 
 const TESTS = fileURLToPath(new URL('../..', import.meta.url));
 const BUILD = resolve(process.cwd(), process.env.POLLUX_BUILD ?? join(TESTS, '../build'));
@@ -176,6 +176,18 @@ export class Pollux {
 	// The error log has, or gets, a line that matches.
 	async logged(pattern, ms = undefined) {
 		return this.log.find((line) => pattern.test(line), `log line ${pattern}`, ms);
+	}
+
+	// Tells it to leave; every worker has begun to.
+	async drain(signal = 'SIGTERM') {
+		const counts = this.log.lines.map((line) => / (\d+) workers$/.exec(line)?.[1] ?? 1);
+		const n = Math.max(...counts, 1);
+
+		this.signal(signal);
+		await eventually(
+			() => this.log.lines.filter((line) => /draining/.test(line)).length >= n,
+			`${n} workers that drain`,
+		);
 	}
 
 	// Bytes of memory that the process holds.

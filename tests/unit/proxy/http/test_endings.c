@@ -593,7 +593,45 @@ static void test_an_idle_connection_is_drained_at_once(void **state)
 	client_sends(world, GET);
 	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	server_codec_drain(world->server, NULL);
-	turn(world);
+	loop_advance(world->loop, 1);
+	assert_null(world->server);
+}
+
+/* It may be on its way while we look away. */
+static void test_a_request_that_crosses_the_drain_is_answered(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	server_codec_drain(world->server, NULL);
+	client_sends(world, GET);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+	assert_null(world->server);
+}
+
+static void test_a_client_that_was_let_in_may_ask_once(void **state)
+{
+	struct world *world = *state;
+
+	server_codec_drain(world->server, NULL);
+	loop_advance(world->loop, 999);
+	assert_non_null(world->server);
+	client_sends(world, GET);
+	loop_advance(world->loop, 1);
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	client_sees(world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+	assert_null(world->server);
+}
+
+static void test_a_client_that_was_let_in_and_asks_nothing(void **state)
+{
+	struct world *world = *state;
+
+	server_codec_drain(world->server, NULL);
+	loop_advance(world->loop, 1000);
 	assert_null(world->server);
 }
 
@@ -641,6 +679,9 @@ int main(void)
 		TEST(test_a_drained_tunnel_gets_its_close_between_frames),
 		TEST(test_a_drain_closes_after_the_exchange),
 		TEST(test_an_idle_connection_is_drained_at_once),
+		TEST(test_a_request_that_crosses_the_drain_is_answered),
+		TEST(test_a_client_that_was_let_in_may_ask_once),
+		TEST(test_a_client_that_was_let_in_and_asks_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
