@@ -12,6 +12,8 @@
 #include "proxy/base/memory.h"
 
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+/* RFC 9110 section 5.6.2. */
+#define TOKEN ALPHANUMERIC "!#$%&'*+-.^_`|~"
 
 enum { LONGEST_NAME = 253, LONGEST_PSEUDONYM = 64 };
 
@@ -134,9 +136,17 @@ char *conf_canonical_via(const char *text, const char **why)
 {
 	size_t n = strlen(text);
 
-	if (n > 0 && n <= LONGEST_PSEUDONYM && strspn(text, ALPHANUMERIC "!#$%&'*+-.^_`|~") == n)
+	if (n > 0 && n <= LONGEST_PSEUDONYM && strspn(text, TOKEN) == n)
 		return memory_copy_string(text);
 	*why = "write a name of letters, digits and -._ only, at most 64 long";
+	return NULL;
+}
+
+char *conf_canonical_cookie_name(const char *text, const char **why)
+{
+	if (strspn(text, TOKEN) == strlen(text))
+		return memory_copy_string(text);
+	*why = "write the name of the cookie alone, such as sid: no space, no = and no value";
 	return NULL;
 }
 

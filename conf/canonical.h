@@ -24,6 +24,9 @@ char *conf_canonical_origin(const char *text, const char **why);
 /* A pseudonym for Via: a token of RFC 9110 section 5.6.2. */
 char *conf_canonical_via(const char *text, const char **why);
 
+/* The name of a cookie (RFC 6265 section 4.1.1), which is a token; or nothing. */
+char *conf_canonical_cookie_name(const char *text, const char **why);
+
 /* A path or an http(s) URL that may stand in an attribute of HTML as it is; or nothing. */
 char *conf_canonical_script_url(const char *text, const char **why);
 /* A path, with or without a query, as a request target holds it. */

@@ -227,6 +227,8 @@ struct conf_route {
 	uint64_t replay_size;	      /* sent, not acknowledged */
 	int max_sessions;	      /* of this route */
 	int max_sessions_per_address; /* 0 = no limit */
+	bool bind_address;	      /* a session's requests come from its opener's address */
+	char *bind_cookie;	      /* they have the opener's cookie of this name; "" = any */
 	char *client_script;	      /* path of pollux.js; "" = not served */
 	bool engineio_upgrade;	      /* clients that poll may move to a WebSocket */
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "bridge/client/sockjs_encode.h"
+#include "proxy/http/cookie.h"
 #include "proxy/http/date.h"
 
 #define NO_CACHE "no-store, no-cache, no-transform, must-revalidate, max-age=0"
@@ -55,16 +56,12 @@ static void add_cors(struct sockjs_exchange *self, struct response_head *head)
 
 static struct slice find_cookie(struct slice cookies, struct slice name)
 {
-	while (cookies.n > 0) {
-		struct slice one = slice_first(cookies, slice_find(cookies, ';'));
-		struct slice pair = slice_trim(one);
-		size_t n = slice_find(pair, '=');
+	struct cookie cookie;
 
-		if (n < pair.n && slice_equals(slice_first(pair, n), name))
-			return slice_from(pair, n + 1);
-		cookies = slice_from(cookies, one.n + 1);
-	}
-	return slice_of("", 0);
+	while (cookie_next(&cookies, &cookie))
+		if (slice_equals(cookie.name, name))
+			return cookie.value;
+	return SLICE("");
 }
 
 void sockjs_answer_add_cookie(struct sockjs_exchange *self, struct fields *fields)

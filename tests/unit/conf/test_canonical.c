@@ -119,6 +119,29 @@ static void test_via(void **state)
 	check_strings(conf_canonical_via, cases, ARRAY_LEN(cases));
 }
 
+static void test_cookie_name(void **state)
+{
+	static const struct string_case cases[] = {
+		{"", ""},
+		{"sid", "sid"},
+		{"connect.sid", "connect.sid"},
+		{"__Host-Session_1", "__Host-Session_1"},
+		{"!#$%&'*+-.^_`|~", "!#$%&'*+-.^_`|~"},
+		{"a b", NULL},
+		{"a=", NULL},
+		{"sid=1", NULL},
+		{"a;", NULL},
+		{"a,b", NULL},
+		{"\"a\"", NULL},
+		{"a\n", NULL},
+		{"a\x7f", NULL},
+		{"\xc3\xbc", NULL},
+	};
+
+	(void)state;
+	check_strings(conf_canonical_cookie_name, cases, ARRAY_LEN(cases));
+}
+
 static void test_script_url(void **state)
 {
 	static const struct string_case cases[] = {
@@ -146,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_host_header),
 		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_via),
+		cmocka_unit_test(test_cookie_name),
 		cmocka_unit_test(test_script_url),
 	};
 

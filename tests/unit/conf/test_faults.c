@@ -74,6 +74,11 @@ static void test_values(void **state)
 			"3: tls: \"maybe\" is not a switch; write yes or no"},
 		{LISTEN BACKEND "route \"/\" { backend = app\n bridge = {\"stomp\"} }",
 			"4: bridge: \"stomp\" is not known; it may be plain, sockjs or engineio"},
+		{LISTEN BACKEND "route \"/\" { backend = app\n bind_cookie = \"sid=1\" }",
+			"4: bind_cookie: \"sid=1\" is not right; write the name of the cookie "
+			"alone, such as sid: no space, no = and no value"},
+		{LISTEN BACKEND "route \"/\" { backend = app\n bind_address = 10.0.0.1 }",
+			"4: bind_address: \"10.0.0.1\" is not a switch; write yes or no"},
 		{BACKEND ROUTE "listen \"localhost:80\" { }",
 			"3: listen \"localhost:80\" is not right; a listener needs a numeric "
 			"address, "
