@@ -95,6 +95,7 @@ static void session_destroy(void *arg)
 	free(self->path);
 	free(self->address);
 	free(self->id);
+	free(self->binding);
 	free(self);
 }
 

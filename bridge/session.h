@@ -106,6 +106,7 @@ struct session {
 	char *path;			  /* P */
 	char *address;			  /* the opener's, for the cap */
 	char *id;
+	uint8_t *binding;	   /* session_binding's; NULL: whoever has the id has the session */
 	struct session_key *key;   /* session_table's; NULL: none */
 	struct session_part *part; /* the dialect's; NULL: none */
 

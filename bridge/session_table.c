@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge/session_binding.h"
 #include "proxy/base/memory.h"
 #include "proxy/http/ws_frame.h"
+#include "proxy/route/hop_client.h"
 
 void session_table_init(struct session_table *self, struct loop *loop,
 	const struct conf_route *route, struct slice tag)
@@ -112,25 +114,25 @@ static char *copy_slice(struct slice s)
 }
 
 static struct session *add(
-	struct session_table *self, struct slice path, struct slice id, struct slice address)
+	struct session_table *self, struct exchange *x, struct slice path, struct slice id)
 {
 	struct session *session = memory_alloc(sizeof(*session));
 
 	session_init(session, self, path, id);
-	session->address = copy_slice(address);
+	session->address = copy_slice(hop_client_address(x));
+	session->binding = session_binding_new(self->route, x);
 	take_slot(self, session);
 	HASH_ADD_KEYPTR(hh, self->sessions, session->id, session->id_size, session);
 	self->n_sessions++;
 	return session;
 }
 
-struct session *session_table_add(
-	struct session_table *self, struct slice path, struct slice address)
+struct session *session_table_add(struct session_table *self, struct exchange *x, struct slice path)
 {
 	char id[SESSION_ID_MAX + 1];
 	size_t n = session_id_make(id, slice_from_string(self->tag));
 
-	return add(self, path, slice_of(id, n), address);
+	return add(self, x, path, slice_of(id, n));
 }
 
 static struct slice name_to_id(char id[SESSION_NAME_MAX + 1], struct slice name)
@@ -141,19 +143,7 @@ static struct slice name_to_id(char id[SESSION_NAME_MAX + 1], struct slice name)
 	return slice_of(id, name.n + 1);
 }
 
-struct session *session_table_add_named(
-	struct session_table *self, struct slice path, struct slice name, struct slice address)
-{
-	char id[SESSION_NAME_MAX + 1];
-	struct session *session;
-
-	ASSERT(session_table_find_named(self, name) == NULL);
-	session = add(self, path, name_to_id(id, name), address);
-	session->is_named = true;
-	return session;
-}
-
-struct session *session_table_find_named(const struct session_table *self, struct slice name)
+static struct session *find_name(const struct session_table *self, struct slice name)
 {
 	char text[SESSION_NAME_MAX + 1];
 	struct slice id = name_to_id(text, name);
@@ -163,15 +153,41 @@ struct session *session_table_find_named(const struct session_table *self, struc
 	return session;
 }
 
-bool session_table_was_named(struct session_table *self, struct slice name)
+struct session *session_table_add_named(
+	struct session_table *self, struct exchange *x, struct slice path, struct slice name)
+{
+	char id[SESSION_NAME_MAX + 1];
+	struct session *session;
+
+	ASSERT(find_name(self, name) == NULL);
+	session = add(self, x, path, name_to_id(id, name));
+	session->is_named = true;
+	return session;
+}
+
+bool session_table_is_taken(struct session_table *self, struct slice name)
 {
 	char id[SESSION_NAME_MAX + 1];
 
-	return session_tombs_has(&self->tombs, name_to_id(id, name), loop_now_ms(self->loop));
+	return find_name(self, name) != NULL ||
+		session_tombs_has(&self->tombs, name_to_id(id, name), loop_now_ms(self->loop));
+}
+
+static struct session *admit(struct session *session, struct exchange *x)
+{
+	return session_binding_admits(session->binding, session->route, x) ? session : NULL;
+}
+
+struct session *session_table_find_named(
+	const struct session_table *self, struct exchange *x, struct slice name)
+{
+	struct session *session = find_name(self, name);
+
+	return session != NULL ? admit(session, x) : NULL;
 }
 
 struct session *session_table_find(
-	const struct session_table *self, struct slice path, struct slice id)
+	const struct session_table *self, struct exchange *x, struct slice path, struct slice id)
 {
 	struct session *session;
 
@@ -179,7 +195,7 @@ struct session *session_table_find(
 	if (session == NULL || session->state == SESSION_OPENING ||
 		!slice_equals(slice_from_string(session->path), path))
 		return NULL;
-	return session;
+	return admit(session, x);
 }
 
 static void free_key(struct session_table *self, struct session_key *key)

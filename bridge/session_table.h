@@ -1,9 +1,11 @@
 /*
  * The sessions of a bridge by id, the caps on them, and the idempotency keys of openings.
  *
+ * A look-up is for an exchange, and finds what its client may have: session_binding.h.
+ *
  * Ids are made here, or are names that clients chose (is_named). A name is kept as "/NAME", which
  * no id made here and no name is like, so that neither kind is ever found for the other. All that
- * is known of a name is found through session_table_find_named and session_table_was_named; a name
+ * is known of a name is found through session_table_find_named and session_table_is_taken; a name
  * that was forgotten after its opening is remembered as such for SESSION_TOMB_MS.
  *
  * A session counts against the caps from its opening until it is closed or forgotten; closed ones
@@ -25,6 +27,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/slice.h"
+#include "proxy/http/exchange.h"
 #include "proxy/http/fields.h"
 
 #define SESSION_KEY_SIZE 32
@@ -80,19 +83,21 @@ void session_table_clear(struct session_table *self);
 void session_table_share(struct session_table *self, const struct session_counts *counts);
 
 bool session_table_has_room(const struct session_table *self, struct slice address);
-/* A new session in SESSION_OPENING. */
+/* A new session in SESSION_OPENING, the exchange's client's. */
 struct session *session_table_add(
-	struct session_table *self, struct slice path, struct slice address);
+	struct session_table *self, struct exchange *x, struct slice path);
 /* The same with the client's name: at most SESSION_NAME_MAX bytes, and not in use. */
 struct session *session_table_add_named(
-	struct session_table *self, struct slice path, struct slice name, struct slice address);
-/* In any state. NULL: none. */
-struct session *session_table_find_named(const struct session_table *self, struct slice name);
-/* Whether a session of this name was open and has been forgotten not long ago. */
-bool session_table_was_named(struct session_table *self, struct slice name);
-/* NULL: none of this id on this path, or one that is still being opened. */
+	struct session_table *self, struct exchange *x, struct slice path, struct slice name);
+/* In any state. NULL: none that is this client's. */
+struct session *session_table_find_named(
+	const struct session_table *self, struct exchange *x, struct slice name);
+/* Whether a session of this name is there, whosever it is, or was open and has been forgotten not
+ * long ago. */
+bool session_table_is_taken(struct session_table *self, struct slice name);
+/* NULL: none of this id on this path that is this client's, or one that is still being opened. */
 struct session *session_table_find(
-	const struct session_table *self, struct slice path, struct slice id);
+	const struct session_table *self, struct exchange *x, struct slice path, struct slice id);
 /* For session.c. The session is closed: gives its slot back. */
 void session_table_remember(struct session_table *self, struct session *session);
 /* The session is forgotten. */
@@ -102,7 +107,8 @@ void session_table_remove(struct session_table *self, struct session *session);
  * each other. */
 void session_key_digest(
 	uint8_t digest[SESSION_KEY_SIZE], const struct slice *parts, size_t n_parts);
-/* NULL: not known, or no longer good. The session may still be in SESSION_OPENING. */
+/* The digest has all that makes two openings one client's, session_binding_make included. NULL: not
+ * known, or no longer good. The session may still be in SESSION_OPENING. */
 struct session *session_table_find_key(
 	struct session_table *self, const uint8_t digest[SESSION_KEY_SIZE]);
 void session_table_add_key(struct session_table *self, struct session *session,

@@ -14,7 +14,7 @@
 
 struct engineio_session *engineio_exchange_session(const struct engineio_exchange *self)
 {
-	return engineio_session_find(self->bridge, self->path, self->request.sid, &self->x->arena);
+	return engineio_session_find(self->bridge, self->x, self->path, self->request.sid);
 }
 
 /* Heads. */

@@ -123,8 +123,8 @@ static void dial(struct engineio_opening *self)
 		.has_query = true,
 	};
 
-	self->session = session_table_add(
-		&bridge->table, engineio_session_path(ex->path, arena), hop_client_address(ex->x));
+	self->session =
+		session_table_add(&bridge->table, ex->x, engineio_session_path(ex->path, arena));
 	self->sid = arena_copy(arena, session_id(self->session));
 	ex->x->session_label = session_id_mask(self->sid, arena);
 	session_open(self->session,
@@ -149,8 +149,7 @@ static void on_end(struct exchange *x, void *arg)
 	} else if (self->session != NULL) {
 		session_forget(let_go(self), WS_CODE_GOING_AWAY);
 	} else if (x->reason != REASON_NONE && self->sid.n > 0) {
-		session = engineio_session_find(
-			self->ex->bridge, self->ex->path, self->sid, &x->arena);
+		session = engineio_session_find(self->ex->bridge, x, self->ex->path, self->sid);
 		if (session != NULL)
 			engineio_session_end(session, WS_CODE_GOING_AWAY);
 	}

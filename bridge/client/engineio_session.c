@@ -141,10 +141,10 @@ struct slice engineio_session_path(struct slice path, struct arena *arena)
 }
 
 struct engineio_session *engineio_session_find(
-	const struct bridge *bridge, struct slice path, struct slice sid, struct arena *arena)
+	const struct bridge *bridge, struct exchange *x, struct slice path, struct slice sid)
 {
 	struct session *session =
-		session_table_find(&bridge->table, engineio_session_path(path, arena), sid);
+		session_table_find(&bridge->table, x, engineio_session_path(path, &x->arena), sid);
 	struct engineio_session *self;
 
 	if (session == NULL || session->part == NULL)

@@ -70,9 +70,9 @@ bool engineio_session_repeats(const struct field *field);
 
 /* Sessions of this dialect are found by no other. In the arena. */
 struct slice engineio_session_path(struct slice path, struct arena *arena);
-/* NULL: unknown, or no longer known. */
+/* For the exchange's client. NULL: unknown, or no longer known. */
 struct engineio_session *engineio_session_find(
-	const struct bridge *bridge, struct slice path, struct slice sid, struct arena *arena);
+	const struct bridge *bridge, struct exchange *x, struct slice path, struct slice sid);
 
 /* The client is alive. */
 void engineio_session_hear(struct engineio_session *self);

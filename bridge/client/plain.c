@@ -42,7 +42,7 @@ static void start_attach(struct plain_exchange *px)
 	const struct plain_request *request = &px->request;
 	const struct plain_event_id *event_id = &request->last_event_id;
 	struct session *session =
-		session_table_find(&px->bridge->table, request->path, request->id);
+		session_table_find(&px->bridge->table, px->x, request->path, request->id);
 	struct plain_number after = request->after;
 
 	if (session == NULL) {
@@ -105,7 +105,8 @@ static void start_open(struct plain_exchange *px)
 		return;
 	}
 	if (event_id->state == PLAIN_GIVEN)
-		session = session_table_find(&px->bridge->table, request->path, event_id->id);
+		session =
+			session_table_find(&px->bridge->table, px->x, request->path, event_id->id);
 	if (session != NULL)
 		resume(px, session);
 	else
@@ -116,7 +117,7 @@ static void start_open(struct plain_exchange *px)
 static void start_send(struct plain_exchange *px)
 {
 	struct session *session =
-		session_table_find(&px->bridge->table, px->request.path, px->request.id);
+		session_table_find(&px->bridge->table, px->x, px->request.path, px->request.id);
 
 	if (session == NULL) {
 		plain_answer_unknown(px);
@@ -145,7 +146,7 @@ static void refuse(struct plain_exchange *px)
 	const struct plain_request *request = &px->request;
 	struct session *session = request->id.n == 0
 		? NULL
-		: session_table_find(&px->bridge->table, request->path, request->id);
+		: session_table_find(&px->bridge->table, px->x, request->path, request->id);
 
 	if (session != NULL)
 		session_touch(session);

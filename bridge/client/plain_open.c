@@ -3,6 +3,7 @@
 #include "bridge/client/plain_encode.h"
 #include "bridge/client/plain_send.h"
 #include "bridge/client/post.h"
+#include "bridge/session_binding.h"
 #include "proxy/route/hop_client.h"
 
 struct plain_opening {
@@ -212,7 +213,7 @@ static void dial(struct plain_opening *self, struct session_send *send)
 		refuse(px, 503, bridge->is_draining ? "leaving" : "too many sessions");
 		return;
 	}
-	session = session_table_add(&bridge->table, px->request.path, address);
+	session = session_table_add(&bridge->table, px->x, px->request.path);
 	/* Nobody else is ever told of it. */
 	if (px->request.form == PLAIN_BARE)
 		session->linger_ms = 0;
@@ -272,12 +273,14 @@ static void make_digest(struct plain_opening *self)
 {
 	const struct plain_request *request = &self->px->request;
 	struct exchange *x = self->px->x;
+	uint8_t binding[SESSION_BINDING_SIZE];
 	struct slice parts[] = {
 		request->path,
 		fields_join(&x->req->fields, FIELD_ORIGIN, &x->arena),
 		fields_join(&x->req->fields, FIELD_COOKIE, &x->arena),
 		fields_join(&x->req->fields, FIELD_AUTHORIZATION, &x->arena),
 		request->key,
+		session_binding_make(binding, self->px->bridge->route, x),
 	};
 
 	session_key_digest(self->digest, parts, ARRAY_LEN(parts));

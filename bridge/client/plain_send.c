@@ -133,7 +133,7 @@ static void on_body(void *arg, bool is_complete)
 	struct plain_exchange *px = self->px;
 	struct post_limits limits = plain_send_limits(px->bridge->route);
 	struct session *session =
-		session_table_find(&px->bridge->table, px->request.path, px->request.id);
+		session_table_find(&px->bridge->table, px->x, px->request.path, px->request.id);
 	enum post_verdict verdict = POST_TOO_BIG;
 
 	if (is_complete)

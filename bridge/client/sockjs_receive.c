@@ -4,7 +4,6 @@
 #include "bridge/client/sockjs_session.h"
 #include "bridge/client/transport_frames.h"
 #include "proxy/http/ws_frame.h"
-#include "proxy/route/hop_client.h"
 
 /* A receiver that waits for the backend to take its session. */
 struct sockjs_opening {
@@ -251,9 +250,8 @@ static void open_session(struct sockjs_exchange *sx)
 	timer_init(&self->head_wait, on_head_wait, self);
 	exchange_set_handler(sx->x, &handler, self);
 	set_session(sx);
-	self->session = session_table_add_named(&bridge->table,
-		sockjs_base(slice_from_string(bridge->route->path)), sx->request.session,
-		hop_client_address(sx->x));
+	self->session = session_table_add_named(&bridge->table, sx->x,
+		sockjs_base(slice_from_string(bridge->route->path)), sx->request.session);
 	sockjs_session_start(sx, self->session);
 	self->waiter = (struct session_waiter){
 		.on_opened = on_opened, .on_refused = on_refused, .arg = self};
@@ -287,10 +285,10 @@ void sockjs_receive_start(struct sockjs_exchange *self)
 
 	if (refuse_callback(self))
 		return;
-	session = session_table_find_named(table, name);
+	session = session_table_find_named(table, self->x, name);
 	if (session != NULL) {
 		go_on(self, session);
-	} else if (session_table_was_named(table, name)) {
+	} else if (session_table_is_taken(table, name)) {
 		set_session(self);
 		answer_close(self, 1002, SLICE("Connection interrupted"));
 	} else {

@@ -110,7 +110,8 @@ static enum sockjs_decode decode(struct sockjs_send *self, struct session_send *
 static void submit(struct sockjs_send *self, struct session_send *send)
 {
 	struct sockjs_exchange *sx = self->sx;
-	struct session *session = session_table_find_named(&sx->bridge->table, sx->request.session);
+	struct session *session =
+		session_table_find_named(&sx->bridge->table, sx->x, sx->request.session);
 	enum send_outcome outcome = SEND_CLOSED;
 
 	if (session != NULL && session->state == SESSION_OPEN) {

@@ -7,7 +7,6 @@
 #include "bridge/client/transport_ws.h"
 #include "proxy/base/memory.h"
 #include "proxy/http/ws_frame.h"
-#include "proxy/route/hop_client.h"
 
 /* Once the handshake is answered. */
 struct sockjs_socket {
@@ -206,8 +205,8 @@ void sockjs_socket_start(struct sockjs_exchange *sx)
 	self = arena_alloc_zeroed(&sx->x->arena, sizeof(*self));
 	self->sx = sx;
 	exchange_set_handler(sx->x, &handler, self);
-	self->session = session_table_add(&bridge->table,
-		sockjs_base(slice_from_string(bridge->route->path)), hop_client_address(sx->x));
+	self->session = session_table_add(
+		&bridge->table, sx->x, sockjs_base(slice_from_string(bridge->route->path)));
 	sockjs_session_start(sx, self->session);
 	self->session->linger_ms = 0;
 	self->waiter = (struct session_waiter){

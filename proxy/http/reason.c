@@ -30,6 +30,7 @@ static const struct {
 	[REASON_MISDIRECTED] = {"misdirected", 421, "The host is not served on this connection."},
 	[REASON_NO_ROUTE] = {"no-route", 404, "There is nothing here."},
 	[REASON_ORIGIN] = {"origin", 403, "The origin of the request is not allowed."},
+	[REASON_FOREIGN_SESSION] = {"foreign-session", 404, "There is no such session."},
 	[REASON_HTTP2_PROTOCOL] = {"http2-protocol", 0,
 		"The frames of the connection are not valid."},
 	[REASON_HTTP2_ABUSE] = {"http2-abuse", 0, "The connection was used to no purpose."},

@@ -27,6 +27,7 @@ enum reason {
 	REASON_MISDIRECTED,	  /* 421: authority does not fit the TLS server name */
 	REASON_NO_ROUTE,	  /* 404 */
 	REASON_ORIGIN,		  /* 403 */
+	REASON_FOREIGN_SESSION,	  /* as the dialect answers for a session that is not known */
 	REASON_HTTP2_PROTOCOL,	  /* the connection's frames are not valid */
 	REASON_HTTP2_ABUSE,	  /* too much of what is valid, but of no use */
 	/* The client went. */

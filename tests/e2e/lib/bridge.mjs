@@ -307,13 +307,14 @@ export class Bridge {
 		this.tls = tls;
 	}
 
-	connect() {
-		return Wire.connect(this.t, this.pollux.where(), { tls: this.tls });
+	// `from`: the address to come from.
+	connect({ from } = {}) {
+		return Wire.connect(this.t, this.pollux.where(), { tls: this.tls, localAddress: from });
 	}
 
 	// One request on a connection of its own; the response with its body, and `json`.
-	async ask(method, target = this.path, { wire, ms, ...options } = {}) {
-		const own = wire ?? await this.connect();
+	async ask(method, target = this.path, { wire, ms, from, ...options } = {}) {
+		const own = wire ?? await this.connect({ from });
 		own.send(requestText(method, target, options), Buffer.from(options.body ?? ''));
 		const response = await own.readResponse({ method, ms });
 		if (wire === undefined)

@@ -103,9 +103,11 @@ static void cookies_come_one_by_one(void **state)
 	(void)state;
 	memcpy(copy, text, rest.n);
 	assert_true(cookie_next(&rest, &cookie));
-	assert_true(slice_equals(cookie.name, SLICE("a")) && slice_equals(cookie.value, SLICE("1")));
+	assert_true(
+		slice_equals(cookie.name, SLICE("a")) && slice_equals(cookie.value, SLICE("1")));
 	assert_true(cookie_next(&rest, &cookie));
-	assert_true(slice_equals(cookie.name, SLICE("c")) && slice_equals(cookie.value, SLICE("=")));
+	assert_true(
+		slice_equals(cookie.name, SLICE("c")) && slice_equals(cookie.value, SLICE("=")));
 	assert_true(cookie_next(&rest, &cookie));
 	assert_true(slice_equals(cookie.name, SLICE("d")) && cookie.value.n == 0);
 	assert_false(cookie_next(&rest, &cookie));
