@@ -153,6 +153,9 @@ void exchange_respond(struct exchange *x, struct response_head *res)
 	x->status = res->status;
 	x->is_upgrade = res->is_upgrade;
 	x->times.responded = loop_now_us(x->loop);
+	/* Another worker has the client's connection, and takes this as its own must_close. */
+	if (UNLIKELY(x->must_close && x->client != NULL))
+		fields_add_id(&res->fields, &x->arena, FIELD_POLLUX_HOP, SLICE("close"));
 	x->codec->respond(x);
 }
 

@@ -26,6 +26,10 @@ static void on_head(void *arg, struct response_head *head)
 	struct relay *self = arg;
 
 	self->x->is_relayed = true;
+	if (UNLIKELY(fields_find(&head->fields, FIELD_POLLUX_HOP) != NULL)) {
+		self->x->must_close = true;
+		fields_remove(&head->fields, FIELD_POLLUX_HOP);
+	}
 	/* A tunnel ends at the owner, who has its own close for a drain. */
 	self->x->says_farewell = head->is_upgrade;
 	exchange_respond(self->x, head);

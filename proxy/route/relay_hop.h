@@ -3,6 +3,8 @@
  * that owns the client's session: what the owner would see if the connection were its own. Only
  * what comes over a socket between workers may carry it; from everybody else it is removed. Pure.
  *
+ * The owner's answer may say that the client's connection is to be closed after it: "close".
+ *
  *	pollux-hop: LISTENER VERSION TLS PEER [SERVER-NAME]
  *	pollux-hop: 0 11 TLSv1.3 192.0.2.1:40112 www.example.org
  *	pollux-hop: 1 20 - unix

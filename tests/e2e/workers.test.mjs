@@ -4,6 +4,7 @@ import test from 'node:test';
 
 import { Authority } from './lib/certificates.mjs';
 import { bridgeStage, openedSession } from './lib/bridge.mjs';
+import { engineStage } from './lib/engineio.mjs';
 import { connect, get, ok, stage } from './lib/stage.mjs';
 import { event, eventually } from './lib/wait.mjs';
 
@@ -111,6 +112,21 @@ test('the owner of a session sees the client of the other worker', async (t) => 
 	for (let n = 0; n < 12; n++) {
 		const answer = await session.ask('GET', '?wait=0', { fields: { Origin: 'http://evil.example' } });
 		assert.equal(answer.status, 403);
+	}
+});
+
+test('a refused WebSocket of Engine.IO ends the connection, whichever worker refuses it', async (t) => {
+	const { engine } = await engineStage(t, MANY);
+
+	for (let slot = 1; slot <= WORKERS; slot++) {
+		for (let n = 0; n < 4; n++) {
+			const refused = await engine.upgradeRefused(
+				`EIO=4&transport=websocket&sid=w${slot}.AAAAAAAAAAAAAAAAAAAAAA`);
+			assert.equal(refused.status, 400);
+			assert.equal(refused.get('Connection'), 'close');
+			assert.doesNotMatch(refused.text, /pollux/i);
+			await refused.wire.expectEnd();
+		}
 	}
 });
 
