@@ -152,10 +152,11 @@ test('plain: a stranger does not keep a session alive', async (t) => {
 	const { bridge, session, socket } = await plainSession(t,
 		{ ...way, options: { route: { ...way.options.route, linger: '400ms' } } });
 	const closed = event(socket, 'close');
-	let isClosed = false;
+	let isOver = false;
+	const over = () => (isOver = true);
 
-	closed.then(() => (isClosed = true));
-	while (!isClosed) {
+	closed.then(over, over);
+	while (!isOver) {
 		await ask(bridge, way.strangers['another value'], 'GET', `${session.url}?wait=0`);
 		await ask(bridge, way.strangers['no cookies'], 'PUT', session.url);
 	}
