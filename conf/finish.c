@@ -257,6 +257,11 @@ static void check_route_bridge(const struct conf_route *route, struct conf_error
 		ROUTE_ERROR(route, "%s",
 			"engineio needs a backend with WebSockets; leave out poll, or use another "
 			"dialect");
+	if (route->sockjs_cookie && strcmp(route->bind_cookie, "JSESSIONID") == 0)
+		ROUTE_ERROR(route, "%s",
+			"bind_cookie names the cookie that sockjs_cookie sets with the first "
+			"answer, "
+			"so that no second request would fit the first; use another cookie");
 	if (route->poll_wait_ms % 1000 != 0)
 		ROUTE_ERROR(route, "%s", "poll_wait must be whole seconds, such as 25s");
 	if (route->max_message_size > route->queue_size) {

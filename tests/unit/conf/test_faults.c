@@ -301,6 +301,13 @@ static void test_combinations(void **state)
 			"4: route \"/a\": bridge needs match = prefix, because sessions live below "
 			"the "
 			"path"},
+		{REST "route \"/a\" { backend = app bridge = {sockjs} sockjs_cookie = yes "
+		      "bind_cookie = JSESSIONID }",
+			"4: route \"/a\": bind_cookie names the cookie that sockjs_cookie sets "
+			"with "
+			"the first answer, so that no second request would fit the first; use "
+			"another "
+			"cookie"},
 		{REST "route \"/a\" { backend = app bridge = {plain, engineio} poll { path = /b } "
 		      "}",
 			"4: route \"/a\": engineio needs a backend with WebSockets; leave out "
