@@ -64,8 +64,6 @@ static void run_worker(struct master *self, size_t index)
 		.doors = &self->doors, .slot = index, .signals = &self->old_signals};
 	int status;
 
-	/* What a terminal sends to all comes from the master alone, or it would be the second. */
-	(void)setpgid(0, 0);
 	free(self->slots);
 	logs_close(&self->logs);
 	doors_keep(&self->doors, index);
@@ -99,8 +97,13 @@ static void tell_workers(const struct master *self, int number)
 			(void)kill(self->slots[i].pid, number);
 }
 
+/* The second time is a cut. */
 static void leave(struct master *self, int number)
 {
+	if (self->is_leaving) {
+		tell_workers(self, WORKER_CUT_SIGNAL);
+		return;
+	}
 	self->is_leaving = true;
 	for (size_t i = 0; i < self->n_slots; i++)
 		self->slots[i].respawn_ms = 0;

@@ -63,7 +63,7 @@ struct worker {
 	size_t slot;
 	struct entrance *entrances; /* by door */
 	size_t n_entrances;
-	struct event *signals[4];
+	struct event *signals[5];
 	struct timer drain_timer;
 	struct timer look_timer; /* while draining: whether all have gone */
 	struct spread closes;	 /* of WebSockets and streams, while draining */
@@ -224,10 +224,17 @@ static void on_leave_signal(evutil_socket_t number, short what, void *arg)
 	struct worker *self = arg;
 
 	(void)what;
-	if (self->is_draining)
-		cut(self);
-	else
+	if (!self->is_draining)
 		drain(self, number == SIGINT);
+	else if (self->doors == &self->own_doors)
+		cut(self);
+}
+
+static void on_cut_signal(evutil_socket_t number, short what, void *arg)
+{
+	(void)number;
+	(void)what;
+	cut(arg);
 }
 
 static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
@@ -460,6 +467,8 @@ static bool worker_open(
 	self->signals[1] = watch_signal(self, SIGINT, on_leave_signal);
 	self->signals[2] = watch_signal(self, SIGUSR1, on_reopen_signal);
 	self->signals[3] = watch_signal(self, SIGHUP, on_reload_signal);
+	if (place != NULL)
+		self->signals[4] = watch_signal(self, WORKER_CUT_SIGNAL, on_cut_signal);
 	if (place != NULL)
 		(void)sigprocmask(SIG_SETMASK, place->signals, NULL);
 	start_listening(self);

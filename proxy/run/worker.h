@@ -2,7 +2,9 @@
  * The composition root: builds listeners, backends, router, bridges and logs from a configuration,
  * runs the loop, and leaves.
  *
- *   SIGTERM, SIGINT: drain (finish what is under way, at most conf drain), a second one cuts
+ *   SIGTERM, SIGINT: drain (finish what is under way, at most conf drain); a second one cuts, but
+ * one of several workers is cut by its master alone, because a terminal or a service manager tells
+ * it as well as the master
  *   SIGUSR1: log files are opened anew
  *   SIGHUP: warned of; there is no reload
  */
@@ -15,6 +17,9 @@
 
 #include "conf/conf.h"
 #include "proxy/base/macros.h"
+
+/* The master's word for a cut. */
+#define WORKER_CUT_SIGNAL SIGQUIT
 
 struct doors;
 

@@ -142,6 +142,41 @@ test('a drain reaches all workers: WebSockets get 1001', async (t) => {
 	assert.equal((await pollux.left()).code, 0);
 });
 
+// As a terminal does with Ctrl-C, and a service manager that stops a service.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+	test(`${signal} for each process at once is told once: nothing is cut`, async (t) => {
+		const { backend, pollux, client } = await stage(t, MANY);
+
+		client.send(get());
+		const conn = await backend.accept();
+		await conn.readRequest();
+		for (const pid of [...pollux.workerPids(), pollux.pid, ...pollux.workerPids()])
+			process.kill(pid, signal);
+		await eventually(
+			() => pollux.log.lines.filter((line) => /draining/.test(line)).length === WORKERS,
+			'all draining',
+		);
+		// Longer than a signal takes to the last of them: they come in the order of sending.
+		await assert.rejects(connect(t, pollux), { code: 'ECONNREFUSED' });
+		conn.send(ok());
+		assert.equal((await client.readResponse()).status, 200);
+		client.end();
+		assert.equal((await pollux.left()).code, 0);
+	});
+}
+
+test('a second signal to the master cuts', async (t) => {
+	const { backend, pollux, client } = await stage(t, MANY);
+
+	client.send(get());
+	const conn = await backend.accept();
+	await conn.readRequest();
+	await pollux.drain();
+	pollux.signal('SIGTERM');
+	assert.equal((await pollux.left()).code, 0);
+	await client.expectGone();
+});
+
 test('a ticket of one worker opens a session at each', async (t) => {
 	const authority = new Authority(t);
 	const { pem } = authority.issue(['localhost', '127.0.0.1']);
