@@ -405,13 +405,29 @@ static void errand_go(struct errand *self)
 	}
 }
 
-/* On the same server, which is not to blame. */
+/* It has no turn to wait for: others may use the connections that keep it out for as long as they
+ * like. */
+static void on_go_down(void *arg)
+{
+	struct errand *self = arg;
+
+	if (server_find(self->server, true, true) != NULL || server_may_dial(self->server))
+		errand_use(self, self->server);
+	else
+		errand_fail_later(self, REASON_NO_SERVER);
+}
+
+/* On the same server, which is not to blame; later, for the connection that has turned it away may
+ * be of no more use and make room. */
 static void errand_go_down(struct errand *self)
 {
 	self->needs_http1 = true;
 	self->fetch->is_over = false;
 	self->fetch->is_unprocessed = self->fetch->needs_http1 = false;
-	errand_use(self, self->server);
+	self->state = ERRAND_FAILING;
+	notice_init(&self->notice, on_go_down, self);
+	notice_post(self->backend->loop, &self->notice);
+	errand_carry(self);
 }
 
 /* The try has failed: there is another one, or this is the outcome. */

@@ -139,6 +139,13 @@ bool server_is_full(const struct server *self)
 	return (max > 0 && self->n_connections >= max) || is_dialing_for_all(self);
 }
 
+bool server_may_dial(const struct server *self)
+{
+	int max = self->backend->max_connections;
+
+	return max == 0 || self->n_connections < max || self->n_idle > 0;
+}
+
 int server_n_in_use(const struct server *self)
 {
 	int n = self->n_connections - self->n_idle;

@@ -63,6 +63,8 @@ void server_on_failure(struct server *self);
 /* The pool. */
 /* There is neither room on a connection nor leave for a new one. */
 bool server_is_full(const struct server *self);
+/* Leave for a new one, if need be in the place of an idle one. */
+bool server_may_dial(const struct server *self);
 /* Fetches under way, dials for them included. */
 int server_n_in_use(const struct server *self);
 /*

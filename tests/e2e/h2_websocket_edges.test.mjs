@@ -120,6 +120,30 @@ test('the same where nothing is known of the backend yet', async (t) => {
 	}
 });
 
+test('max_connections holds for the connections that WebSockets get', async (t) => {
+	const { backend, client, pollux } = await joined(t, TLS_TO_TLS, {
+		server: { protocol: 'auto', connectProtocol: false },
+		backend: { max_connections: 2, connect_timeout: '300ms' },
+	});
+
+	assert.equal((await client.get('/')).status, 200);
+	const first = await client.webSocket('/first');
+	first.send('hello');
+	assert.equal(await first.next(), 'hello');
+	// The other of the two carries requests, and is idle: its place can be had.
+	const second = await client.webSocket('/second');
+	second.send('hello');
+	assert.equal(await second.next(), 'hello');
+	assert.equal((await refusal(client, '/third')).status, 503);
+	assert.equal((await pollux.accessed({ target: '/third' })).reason, 'no-server');
+	assert.equal(backend.sessions.filter(({ closed }) => !closed).length, 0);
+	second.close(1000);
+	await second.expectOver();
+	const fourth = await client.webSocket('/fourth');
+	fourth.send('hello');
+	assert.equal(await fourth.next(), 'hello');
+});
+
 for (const link of [H2C_TO_H2C, TLS_TO_TLS]) {
 	test(`protocol = h2 and a backend without RFC 8441: 502, and the log says why (${link.name})`, async (t) => {
 		const { backend, client, pollux, where, ca } = await joined(t, link, {
