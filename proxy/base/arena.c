@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/base/block_cache.h"
 #include "proxy/base/memory.h"
 
 struct arena_block {
@@ -13,42 +14,53 @@ struct arena_block {
 	alignas(max_align_t) char data[];
 };
 
-/* One block holds the heads of an ordinary exchange. */
-#define BLOCK_SIZE 4096
+/*
+ * An arena's blocks grow: a request that waits for long needs little, one that is forwarded has
+ * both heads in three blocks.
+ */
+#define BLOCK_MIN 1024
+#define BLOCK_MAX 4096
 #define MAX_CACHED 64
 
-static struct arena_block *cached;
-static unsigned n_cached;
+static struct block_cache caches[] = {{.max = MAX_CACHED}, {.max = MAX_CACHED}, {.max = MAX_CACHED}};
 
 void arena_init(struct arena *self)
 {
 	*self = (struct arena){0};
 }
 
+/* NULL: a block of its own size is not kept. */
+static struct block_cache *cache_of(size_t size)
+{
+	switch (size) {
+	case BLOCK_MIN:
+		return &caches[0];
+	case 2 * BLOCK_MIN:
+		return &caches[1];
+	case BLOCK_MAX:
+		return &caches[2];
+	default:
+		return NULL;
+	}
+}
+
 static struct arena_block *block_new(size_t size)
 {
-	struct arena_block *block;
+	struct block_cache *cache = cache_of(size);
+	struct arena_block *block = cache != NULL ? block_cache_take(cache) : NULL;
 
-	if (size == BLOCK_SIZE && cached != NULL) {
-		block = cached;
-		cached = block->next;
-		n_cached--;
-		return block;
-	}
-	block = memory_alloc(size);
+	if (block == NULL)
+		block = memory_alloc(size);
 	block->size = size;
 	return block;
 }
 
 static void block_free(struct arena_block *block)
 {
-	if (block->size == BLOCK_SIZE && n_cached < MAX_CACHED) {
-		block->next = cached;
-		cached = block;
-		n_cached++;
-		return;
-	}
-	free(block);
+	struct block_cache *cache = cache_of(block->size);
+
+	if (cache == NULL || !block_cache_put(cache, block))
+		free(block);
 }
 
 void arena_clear(struct arena *self)
@@ -62,14 +74,24 @@ void arena_clear(struct arena *self)
 	arena_init(self);
 }
 
+/* Of the next block, which has to take so many bytes. */
+static size_t next_size(const struct arena *self, size_t n)
+{
+	size_t size = self->blocks == NULL ? BLOCK_MIN : MIN(2 * self->blocks->size, BLOCK_MAX);
+
+	while (size - sizeof(struct arena_block) < n)
+		size *= 2;
+	return size;
+}
+
 static void *arena_grow(struct arena *self, size_t n)
 {
-	size_t room = BLOCK_SIZE - sizeof(struct arena_block);
 	struct arena_block *block;
+	size_t size;
 
 	/* A large object gets a block of its own behind the current one, whose rest stays usable.
 	 */
-	if (n > room / 2) {
+	if (n > (BLOCK_MAX - sizeof(struct arena_block)) / 2) {
 		block = block_new(sizeof(*block) + n);
 		if (self->blocks != NULL) {
 			block->next = self->blocks->next;
@@ -81,11 +103,12 @@ static void *arena_grow(struct arena *self, size_t n)
 		}
 		return block->data;
 	}
-	block = block_new(BLOCK_SIZE);
+	size = next_size(self, n);
+	block = block_new(size);
 	block->next = self->blocks;
 	self->blocks = block;
 	self->next = block->data + n;
-	self->end = (char *)block + BLOCK_SIZE;
+	self->end = (char *)block + size;
 	return block->data;
 }
 
@@ -159,13 +182,14 @@ size_t arena_size(const struct arena *self)
 	return total;
 }
 
+void arena_trim_cache(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(caches); i++)
+		block_cache_trim(&caches[i]);
+}
+
 void arena_release_cache(void)
 {
-	while (cached != NULL) {
-		struct arena_block *block = cached;
-
-		cached = block->next;
-		free(block);
-	}
-	n_cached = 0;
+	for (size_t i = 0; i < ARRAY_LEN(caches); i++)
+		block_cache_clear(&caches[i]);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/base/block_cache.h"
 #include "proxy/base/memory.h"
 
 struct bytes_segment {
@@ -16,28 +17,21 @@ struct bytes_segment {
 
 /* Below this, copying is cheaper than keeping another segment in the chain. */
 #define COPY_MAX 1024
-/* Free chunks kept: 4 MiB. */
-#define MAX_CACHED 256
 /* A waiting queue may waste this much. */
 #define COMPACT_SLACK 512
 
-static struct bytes_segment *cached;
-static unsigned n_cached;
+/* At most 4 MiB of chunks. */
+static struct block_cache cache = {.max = 256};
 static size_t n_live;
 
 static struct bytes_segment *segment_new(size_t size)
 {
-	struct bytes_segment *segment;
+	struct bytes_segment *segment = size == BYTES_CHUNK_SIZE ? block_cache_take(&cache) : NULL;
 
 	n_live++;
-	if (size == BYTES_CHUNK_SIZE && cached != NULL) {
-		segment = cached;
-		cached = segment->next;
-		n_cached--;
-	} else {
+	if (segment == NULL)
 		segment = memory_alloc(sizeof(*segment) + size);
-		segment->size = (uint32_t)size;
-	}
+	segment->size = (uint32_t)size;
 	segment->next = NULL;
 	segment->start = segment->end = 0;
 	return segment;
@@ -46,13 +40,8 @@ static struct bytes_segment *segment_new(size_t size)
 static void segment_free(struct bytes_segment *segment)
 {
 	n_live--;
-	if (segment->size == BYTES_CHUNK_SIZE && n_cached < MAX_CACHED) {
-		segment->next = cached;
-		cached = segment;
-		n_cached++;
-		return;
-	}
-	free(segment);
+	if (segment->size != BYTES_CHUNK_SIZE || !block_cache_put(&cache, segment))
+		free(segment);
 }
 
 static size_t segment_room(const struct bytes_segment *segment)
@@ -369,13 +358,12 @@ size_t bytes_live_segments(void)
 	return n_live;
 }
 
+void bytes_trim_cache(void)
+{
+	block_cache_trim(&cache);
+}
+
 void bytes_release_cache(void)
 {
-	while (cached != NULL) {
-		struct bytes_segment *segment = cached;
-
-		cached = segment->next;
-		free(segment);
-	}
-	n_cached = 0;
+	block_cache_clear(&cache);
 }

@@ -82,8 +82,11 @@ void bytes_compact(struct bytes *self);
 /* Memory held by this queue. */
 size_t bytes_footprint(const struct bytes *self);
 
-/* Segments in use by all queues, for leak checks; and the free list's end at exit. */
+/* Segments in use by all queues, for leak checks. */
 size_t bytes_live_segments(void);
+/* Gives back the free chunks that were not needed since the last time; */
+void bytes_trim_cache(void);
+/* and all of them, at exit. */
 void bytes_release_cache(void);
 
 #endif

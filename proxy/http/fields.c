@@ -225,6 +225,19 @@ void fields_remove(struct fields *self, enum field_id id)
 	self->n = n;
 }
 
+void fields_settle(struct fields *self, const struct field *room, struct arena *arena)
+{
+	struct field *items;
+
+	if (self->items != room)
+		return;
+	items = arena_alloc(arena, self->n * sizeof(*items));
+	if (self->n > 0)
+		memcpy(items, room, self->n * sizeof(*items));
+	self->items = items;
+	self->size = self->n;
+}
+
 void fields_copy(struct fields *self, const struct fields *from, struct arena *arena)
 {
 	size_t size = 0;

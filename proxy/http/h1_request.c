@@ -4,6 +4,9 @@
 #include "proxy/http/h1_syntax.h"
 #include "proxy/http/ws_handshake.h"
 
+/* As many as most requests have. */
+#define ROOM_FOR_FIELDS 32
+
 /* What is left of the head: p moves on. */
 struct cursor {
 	const char *p;
@@ -183,6 +186,20 @@ static enum reason read_fields(struct request_head *head)
 	return REASON_NONE;
 }
 
+/* How many there are is known at the end: an arena that lives as long as the request waits has no
+ * empty places. */
+static enum reason read_field_lines(struct request_head *head, struct slice lines,
+	const struct h1_limits *limits, struct arena *arena)
+{
+	struct field room[ROOM_FOR_FIELDS];
+	enum reason reason;
+
+	head->fields = (struct fields){.items = room, .size = ARRAY_LEN(room)};
+	reason = h1_parse_field_lines(lines, limits, arena, &head->fields);
+	fields_settle(&head->fields, room, arena);
+	return reason;
+}
+
 enum reason h1_parse_request(struct slice head_bytes, const struct h1_limits *limits,
 	struct arena *arena, struct request_head *head)
 {
@@ -202,7 +219,7 @@ enum reason h1_parse_request(struct slice head_bytes, const struct h1_limits *li
 		return REASON_URI_TOO_LONG;
 	reason = split_target(head, target, arena);
 	if (reason == REASON_NONE)
-		reason = h1_parse_field_lines(
-			slice_of(at.p, (size_t)(at.end - at.p)), limits, arena, &head->fields);
+		reason = read_field_lines(
+			head, slice_of(at.p, (size_t)(at.end - at.p)), limits, arena);
 	return reason == REASON_NONE ? read_fields(head) : reason;
 }
