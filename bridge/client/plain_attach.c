@@ -70,40 +70,46 @@ static void answer_poll(void *arg, const struct message *first, uint64_t cursor,
 
 /* Streams. */
 
-static void encode_event(void *arg, struct bytes *out, const struct message *item)
+static void encode_event(
+	const struct session *session, struct bytes *out, const struct message *item)
 {
-	struct plain_exchange *self = arg;
-
-	plain_encode_event_message(out, self->id, item, self->request.as_json);
+	plain_encode_event_message(out, session_id(session), item, false);
 }
 
-static void encode_event_heartbeat(void *arg, struct bytes *out)
+static void encode_json_event(
+	const struct session *session, struct bytes *out, const struct message *item)
 {
-	(void)arg;
-	plain_encode_event_heartbeat(out);
+	plain_encode_event_message(out, session_id(session), item, true);
 }
 
-static void encode_line(void *arg, struct bytes *out, const struct message *item)
+static void encode_line(
+	const struct session *session, struct bytes *out, const struct message *item)
 {
-	(void)arg;
+	(void)session;
 	plain_encode_line_message(out, item);
-}
-
-static void encode_line_heartbeat(void *arg, struct bytes *out)
-{
-	(void)arg;
-	plain_encode_line_heartbeat(out);
 }
 
 static const struct stream_form events = {
 	.encode = encode_event,
-	.encode_heartbeat = encode_event_heartbeat,
+	.encode_heartbeat = plain_encode_event_heartbeat,
+};
+
+static const struct stream_form json_events = {
+	.encode = encode_json_event,
+	.encode_heartbeat = plain_encode_event_heartbeat,
 };
 
 static const struct stream_form lines = {
 	.encode = encode_line,
-	.encode_heartbeat = encode_line_heartbeat,
+	.encode_heartbeat = plain_encode_line_heartbeat,
 };
+
+static const struct stream_form *stream_form_of(const struct plain_request *request)
+{
+	if (request->form != PLAIN_EVENTS)
+		return &lines;
+	return request->as_json ? &json_events : &events;
+}
 
 static void encode_prelude(struct plain_exchange *self, struct bytes *out, uint64_t after,
 	const struct plain_reset_note *note)
@@ -126,7 +132,7 @@ static void start_stream(struct plain_exchange *self, struct session *session, u
 	const struct plain_reset_note *note)
 {
 	bool is_events = self->request.form == PLAIN_EVENTS;
-	const struct stream_form *form = is_events ? &events : &lines;
+	const struct stream_form *form = stream_form_of(&self->request);
 	struct response_head *head = plain_answer_head(self, 200, session, after);
 	struct bytes prelude;
 
@@ -136,12 +142,12 @@ static void start_stream(struct plain_exchange *self, struct session *session, u
 	plain_answer_start(
 		self, head, is_events ? SLICE("text/event-stream") : SLICE("application/x-ndjson"));
 	if (session_is_at_end(session, after)) {
-		form->encode(self, &prelude, session->close);
+		form->encode(session, &prelude, session->close);
 		pipe_put(&self->x->res_body, &prelude, bytes_size(&prelude));
 		pipe_put_end(&self->x->res_body);
 		return;
 	}
-	transport_stream_start(self->x, session, after, &prelude, form, self);
+	transport_stream_start(self->x, session, after, &prelude, form);
 }
 
 void plain_attach(struct plain_exchange *self, struct session *session, uint64_t after,

@@ -5,11 +5,15 @@
  */
 #include "bridge/client/transport_stream.h"
 
+#include <stdlib.h>
+
+#include "proxy/base/memory.h"
+#include "proxy/route/hop_client.h"
+
 struct transport_stream {
 	struct transport base;
 	struct exchange *x;
 	const struct stream_form *form;
-	void *arg;
 	uint64_t cursor; /* the last item written, or what the stream began after */
 	uint64_t written;
 	uint64_t progress;     /* exchange_progress when last looked at */
@@ -17,7 +21,8 @@ struct transport_stream {
 	uint64_t check_ms;     /* next look at it; TIMER_NEVER: all was acknowledged */
 	uint64_t heartbeat_ms; /* next one */
 	struct timer timer;
-	bool is_ended; /* nothing more is written */
+	struct notice tidy; /* the head has left */
+	bool is_ended;	    /* nothing more is written */
 };
 
 static uint64_t check_interval(const struct transport_stream *self)
@@ -81,7 +86,7 @@ static void write_items(struct transport_stream *self)
 		return;
 	bytes_init(&data);
 	for (; item != NULL && n < room; item = session_item_next(item)) {
-		self->form->encode(self->arg, &data, item);
+		self->form->encode(session, &data, item);
 		self->written += bytes_size(&data) - n;
 		n = bytes_size(&data);
 		self->cursor = item->seq;
@@ -148,7 +153,7 @@ static void beat(struct transport_stream *self, uint64_t now)
 	if (pipe_room(&self->x->res_body) == 0)
 		return;
 	bytes_init(&data);
-	self->form->encode_heartbeat(self->arg, &data);
+	self->form->encode_heartbeat(&data);
 	self->written += bytes_size(&data);
 	put(self, &data);
 }
@@ -170,34 +175,45 @@ static void on_timer(void *arg)
 	set_timer(self);
 }
 
+static void on_tidy(void *arg)
+{
+	struct transport_stream *self = arg;
+
+	exchange_forget_heads(self->x);
+}
+
 static void on_end(struct exchange *x, void *arg)
 {
 	struct transport_stream *self = arg;
 
-	self->is_ended = true;
 	timer_close(x->loop, &self->timer);
+	notice_cancel(x->loop, &self->tidy);
+	pipe_set_writer(&x->res_body, NULL, NULL);
 	session_detach(&self->base);
+	free(self);
 }
 
 void transport_stream_start(struct exchange *x, struct session *session, uint64_t after,
-	struct bytes *prelude, const struct stream_form *form, void *arg)
+	struct bytes *prelude, const struct stream_form *form)
 {
 	static const struct transport_ops ops = {.wake = on_wake, .end = on_end_by_session};
 	static const struct handler handler = {.on_end = on_end};
-	struct transport_stream *self = arena_alloc_zeroed(&x->arena, sizeof(*self));
+	struct transport_stream *self = memory_alloc_zeroed(sizeof(*self));
 
 	self->base.ops = &ops;
 	self->base.is_lasting = true;
 	self->x = x;
 	self->form = form;
-	self->arg = arg;
 	self->cursor = after;
 	self->check_ms = TIMER_NEVER;
 	self->written = bytes_size(prelude);
 	timer_init(&self->timer, on_timer, self);
+	notice_init(&self->tidy, on_tidy, self);
+	x->client_address = hop_client_address(x);
 	exchange_set_handler(x, &handler, self);
 	pipe_set_writer(&x->res_body, on_writable, self);
 	put(self, prelude);
 	session_attach(session, &self->base, after);
 	write_items(self);
+	notice_post(x->loop, &self->tidy);
 }

@@ -18,16 +18,17 @@
 #include "proxy/http/exchange.h"
 
 struct stream_form {
-	void (*encode)(void *arg, struct bytes *out, const struct message *item);
-	void (*encode_heartbeat)(void *arg, struct bytes *out);
+	void (*encode)(
+		const struct session *session, struct bytes *out, const struct message *item);
+	void (*encode_heartbeat)(struct bytes *out);
 };
 
 /*
  * Attaches, which acknowledges `after`. The exchange has been responded to with a head; `prelude`
- * (taken) is the beginning of the body. The exchange's handler becomes the transport. `arg` lives
- * in the exchange's arena or longer.
+ * (taken) is the beginning of the body. The exchange's handler becomes the transport; what the
+ * handler before has in the exchange's arena is gone soon.
  */
 void transport_stream_start(struct exchange *x, struct session *session, uint64_t after,
-	struct bytes *prelude, const struct stream_form *form, void *arg);
+	struct bytes *prelude, const struct stream_form *form);
 
 #endif

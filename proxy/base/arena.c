@@ -22,7 +22,8 @@ struct arena_block {
 #define BLOCK_MAX 4096
 #define MAX_CACHED 64
 
-static struct block_cache caches[] = {{.max = MAX_CACHED}, {.max = MAX_CACHED}, {.max = MAX_CACHED}};
+static struct block_cache caches[] = {
+	{.max = MAX_CACHED}, {.max = MAX_CACHED}, {.max = MAX_CACHED}};
 
 void arena_init(struct arena *self)
 {

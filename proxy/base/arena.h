@@ -36,8 +36,8 @@ char *arena_string(struct arena *self, struct slice s);
 /* Bytes held from malloc, for memory accounting in tests. */
 size_t arena_size(const struct arena *self);
 
-/* Blocks of the common sizes are kept for the next arena. This gives back those that were not needed
- * since the last time; */
+/* Blocks of the common sizes are kept for the next arena. This gives back those that were not
+ * needed since the last time; */
 void arena_trim_cache(void);
 /* and this all of them: at exit, for leak checks. */
 void arena_release_cache(void);

@@ -101,7 +101,8 @@ static struct slice keep(char **to, struct slice s)
 	return kept;
 }
 
-void exchange_become_tunnel(struct exchange *x)
+/* What the log needs survives, all else in the arena is gone. */
+static void clear_arena(struct exchange *x)
 {
 	struct slice method = exchange_method(x), target = exchange_target(x),
 		     authority = exchange_authority(x);
@@ -127,7 +128,19 @@ void exchange_become_tunnel(struct exchange *x)
 	x->res = NULL;
 	x->req_trailers = x->res_trailers = NULL;
 	arena_clear(&x->arena);
+}
+
+void exchange_become_tunnel(struct exchange *x)
+{
+	clear_arena(x);
 	x->state = EXCHANGE_TUNNEL;
+}
+
+void exchange_forget_heads(struct exchange *x)
+{
+	if (x->state == EXCHANGE_RESPONDING && x->has_head_left && x->req_body.has_end &&
+		x->req != NULL)
+		clear_arena(x);
 }
 
 void exchange_set_handler(struct exchange *x, const struct handler *handler, void *arg)

@@ -10,7 +10,7 @@
  *
  * All strings of both heads live in the exchange's arena. After an upgrade (101) the same two pipes
  * carry raw bytes until both have ended; the arena is cleared when the tunnel starts (the heads
- * become NULL), after exchange_keep_for_log copied what the log needs.
+ * become NULL), after what the log needs was copied.
  */
 #ifndef PROXY_HTTP_EXCHANGE_H
 #define PROXY_HTTP_EXCHANGE_H
@@ -106,8 +106,8 @@ struct exchange {
 	struct slice session_label;  /* bridge: masked session id for the log, in the arena */
 
 	struct arena arena;
-	struct request_head *req;    /* NULL in a tunnel */
-	struct response_head *res;   /* NULL before respond, and in a tunnel */
+	struct request_head *req;    /* NULL once the heads were forgotten, as in a tunnel */
+	struct response_head *res;   /* NULL before respond, and when forgotten */
 	struct fields *req_trailers; /* complete once req_body has its end; NULL: none */
 	struct fields
 		*res_trailers; /* set by the handler before pipe_put_end(&res_body); NULL: none */
@@ -127,6 +127,7 @@ struct exchange {
 	bool was_continued; /* 100 has been sent */
 	bool must_close;    /* the codec closes the connection after this exchange */
 	bool is_upgrade;    /* became a tunnel */
+	bool has_head_left; /* the codec has written the final head, and needs it no more */
 	bool is_relayed;    /* answered by another worker, which has it in its log */
 	bool says_farewell; /* tunnel: its handler tells the client when Pollux leaves */
 	struct exchange_log_facts *log_facts;
@@ -168,6 +169,13 @@ void exchange_continue(struct exchange *x);
 /* Breaks off: before the response head, the client gets an error answer for the reason; after it, a
  * cut. */
 void exchange_abort(struct exchange *x, enum reason reason);
+
+/*
+ * For a response that lasts, from a handler that has nothing in the arena any more: frees the heads
+ * as exchange_become_tunnel does. Only once the response's head has been written and the request
+ * has ended; before that nothing happens.
+ */
+void exchange_forget_heads(struct exchange *x);
 
 /* A complete local answer with a short body (copied). `fields` may be NULL; Content-Type is added
  * when type is not empty. */

@@ -115,8 +115,8 @@ bool fields_has_token(const struct fields *self, enum field_id id, struct slice 
 /* All values joined by ", " (RFC 9110 section 5.3); borrowed when there is only one. */
 struct slice fields_join(const struct fields *self, enum field_id id, struct arena *arena);
 void fields_remove(struct fields *self, enum field_id id);
-/* Of fields that were read into room of the caller's, which is not theirs afterwards: as many as there
- * are go to the arena. */
+/* Of fields that were read into room of the caller's, which is not theirs afterwards: as many as
+ * there are go to the arena. */
 void fields_settle(struct fields *self, const struct field *room, struct arena *arena);
 /* Deep copy into another arena. */
 void fields_copy(struct fields *self, const struct fields *from, struct arena *arena);

@@ -63,6 +63,7 @@ static void write_head(struct h1_server *self)
 	h1_write_response_head(conn_output(self->conn), x->res, self->framing,
 		x->res->has_content_length, x->res->content_length, connection);
 	self->is_head_written = true;
+	x->has_head_left = true;
 	if (self->framing == BODY_NONE && !x->res->is_upgrade) {
 		pipe_close_reader(&x->res_body);
 		self->is_response_written = true;
@@ -287,7 +288,7 @@ static void pump_response(struct h1_server *self)
 
 	if (!self->is_head_written)
 		write_head(self);
-	if (x->res->is_upgrade) {
+	if (x->is_upgrade) {
 		pump_upgrade(self);
 		return;
 	}

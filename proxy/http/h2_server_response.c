@@ -70,6 +70,7 @@ static void codec_respond(struct exchange *x)
 	(void)nghttp2_submit_response(self->session.ng, stream->base.id, lines.items, lines.n,
 		with_body ? &provider : NULL);
 	set_priority(stream, x->res);
+	x->has_head_left = true;
 	h2_session_post(&self->session);
 }
 

@@ -53,7 +53,8 @@ struct step {
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define OPENING \
 	{ \
-		TEXT("POST /ws/echo" HOST "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\none"), \
+		TEXT("POST /ws/echo" HOST \
+		     "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\none"), \
 			"\r\n\r\n", "Location: ", "\r", false \
 	}
 
@@ -98,8 +99,8 @@ static const struct step sockjs[] = {
 	{TEXT("POST /ws/echo/000/s#/xhr_send" HOST
 	      "Content-Type: text/plain\r\nContent-Length: 7\r\n\r\n[\"one\"]"),
 		" 204 ", NULL, NULL, false},
-	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "a[\"one\"]", NULL, NULL,
-		false},
+	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "a[\"one\"]", NULL,
+		NULL, false},
 	{0},
 };
 
@@ -141,7 +142,8 @@ static const struct step idle_socket[] = {
 };
 
 static const struct step idle_tunnel[] = {
-	{TEXT("GET /ws/echo HTTP/1.1\r\nHost: tunnel\r\n" UPGRADE "\r\n"), "\r\n\r\n", NULL, NULL, false},
+	{TEXT("GET /ws/echo HTTP/1.1\r\nHost: tunnel\r\n" UPGRADE "\r\n"), "\r\n\r\n", NULL, NULL,
+		false},
 	{TEXT(""), "one", NULL, NULL, false},
 	{0},
 };
@@ -149,7 +151,8 @@ static const struct step idle_tunnel[] = {
 static const struct step idle_sockjs[] = {
 	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "o\n", NULL, NULL,
 		false},
-	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "a[", NULL, NULL, false},
+	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "a[", NULL, NULL,
+		false},
 	{0},
 };
 
