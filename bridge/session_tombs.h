@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "proxy/base/slice.h"
 
@@ -18,18 +17,19 @@
 
 struct session_tomb;
 
-TAILQ_HEAD(session_tomb_list, session_tomb);
-
 struct session_tombs {
-	struct session_tomb *by_id;
-	struct session_tomb_list oldest_first;
+	struct session_tomb *ring;
+	uint32_t *chains;
+	uint32_t size; /* of both; 0, or a power of two */
+	uint32_t first;
+	uint32_t n_places;
 	size_t n;
 	size_t max;
 };
 
 void session_tombs_init(struct session_tombs *self, size_t max);
 void session_tombs_clear(struct session_tombs *self);
-/* The id is copied; one that stands there already is as if new. */
+/* One that stands there already is as if new. */
 void session_tombs_add(struct session_tombs *self, struct slice id, uint64_t now_ms);
 bool session_tombs_has(struct session_tombs *self, struct slice id, uint64_t now_ms);
 

@@ -28,7 +28,7 @@
 enum {
 	EVENTS_PER_WAIT = 256,
 	INPUT_MAX = 4096,
-	TEXT_MAX = 1024,
+	TEXT_MAX = 2048,
 	NAME_MAX_SIZE = 128,
 	KINDS_MAX = 16,
 };
@@ -51,6 +51,15 @@ struct step {
 #define UPGRADE \
 	"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+/* What a browser says besides, more or less. */
+#define BROWSER \
+	HOST "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 " \
+	     "Firefox/128.0\r\n" \
+	     "Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n" \
+	     "Referer: https://app.example.com/rooms/general\r\nDNT: 1\r\n" \
+	     "Cookie: session=5f2c9a7e41d84b0e9a6d3c1b7f80e2a4; theme=dark\r\n" \
+	     "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n" \
+	     "Cache-Control: no-cache\r\nPragma: no-cache\r\n"
 #define OPENING \
 	{ \
 		TEXT("POST /ws/echo" HOST \
@@ -122,20 +131,20 @@ static const struct step engineio[] = {
 
 static const struct step idle_poll[] = {
 	OPENING,
-	{TEXT("GET @?wait=20" HOST "\r\n"), "\"one\"", NULL, NULL, false},
-	{TEXT("GET @?after=1&wait=50" HOST "\r\n"), "\"two\"", NULL, NULL, false},
+	{TEXT("GET @?wait=20" BROWSER "\r\n"), "\"one\"", NULL, NULL, false},
+	{TEXT("GET @?after=1&wait=50" BROWSER "\r\n"), "\"two\"", NULL, NULL, false},
 	{0},
 };
 
 static const struct step idle_events[] = {
-	{TEXT("GET /ws/echo" HOST "Accept: text/event-stream\r\n\r\n"), "event: session", NULL,
+	{TEXT("GET /ws/echo" BROWSER "Accept: text/event-stream\r\n\r\n"), "event: session", NULL,
 		NULL, false},
 	{TEXT(""), "data: one", NULL, NULL, false},
 	{0},
 };
 
 static const struct step idle_socket[] = {
-	{TEXT("GET /ws/echo" HOST UPGRADE "Sec-WebSocket-Protocol: pollux.v1\r\n\r\n"),
+	{TEXT("GET /ws/echo" BROWSER UPGRADE "Sec-WebSocket-Protocol: pollux.v1\r\n\r\n"),
 		"\"session\"", NULL, NULL, false},
 	{TEXT(""), "\"one\"", NULL, NULL, false},
 	{0},
@@ -149,17 +158,17 @@ static const struct step idle_tunnel[] = {
 };
 
 static const struct step idle_sockjs[] = {
-	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "o\n", NULL, NULL,
+	{TEXT("POST /ws/echo/000/s#/xhr" BROWSER "Content-Length: 0\r\n\r\n"), "o\n", NULL, NULL,
 		false},
-	{TEXT("POST /ws/echo/000/s#/xhr" HOST "Content-Length: 0\r\n\r\n"), "a[", NULL, NULL,
+	{TEXT("POST /ws/echo/000/s#/xhr" BROWSER "Content-Length: 0\r\n\r\n"), "a[", NULL, NULL,
 		false},
 	{0},
 };
 
 static const struct step idle_engineio[] = {
-	{TEXT("GET /engine.io/?EIO=4&transport=polling" HOST "\r\n"), "maxPayload", "\"sid\":\"",
+	{TEXT("GET /engine.io/?EIO=4&transport=polling" BROWSER "\r\n"), "maxPayload", "\"sid\":\"",
 		"\"", false},
-	{TEXT("GET /engine.io/?EIO=4&transport=polling&sid=@" HOST "\r\n"), "4one", NULL, NULL,
+	{TEXT("GET /engine.io/?EIO=4&transport=polling&sid=@" BROWSER "\r\n"), "4one", NULL, NULL,
 		false},
 	{0},
 };
