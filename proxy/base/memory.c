@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 void assert_failed(const char *expr, const char *file, int line, const char *func)
 {
@@ -37,4 +40,12 @@ void *memory_realloc(void *p, size_t n)
 char *memory_copy_string(const char *s)
 {
 	return check(strdup(s), strlen(s));
+}
+
+void memory_trim(void)
+{
+	/* Others do so by themselves, or never. */
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 }

@@ -11,5 +11,8 @@ void *memory_alloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *memory_alloc_zeroed(size_t n) __attribute__((malloc, returns_nonnull));
 void *memory_realloc(void *p, size_t n) __attribute__((returns_nonnull));
 char *memory_copy_string(const char *s) __attribute__((malloc, returns_nonnull));
+/* Gives whole pages of free memory back to the system, wherever they are. Takes about a millisecond
+ * for each 20 MiB. */
+void memory_trim(void);
 
 #endif

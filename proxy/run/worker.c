@@ -30,6 +30,7 @@
 #include "proxy/run/doors.h"
 #include "proxy/run/logs.h"
 #include "proxy/run/peers.h"
+#include "proxy/run/trim.h"
 
 /* Descriptors for listeners, logs, the event loop and name servers. */
 #define DESCRIPTOR_RESERVE 64
@@ -67,6 +68,7 @@ struct worker {
 	struct timer drain_timer;
 	struct timer look_timer; /* while draining: whether all have gone */
 	struct spread closes;	 /* of WebSockets and streams, while draining */
+	struct trim trim;
 	bool is_draining;
 };
 
@@ -92,6 +94,7 @@ static void serve(struct worker *self, struct exchange *x)
 {
 	const struct conf_route *route = router_find(self->router, x->req->authority, x->req->path);
 
+	trim_count(&self->trim);
 	if (route == NULL) {
 		exchange_answer_reason(x, REASON_NO_ROUTE);
 		return;
@@ -134,11 +137,23 @@ static void on_log(void *arg, struct exchange *x)
 		access_log_write(self->access_log, x);
 }
 
+static size_t count_live(void *arg)
+{
+	const struct worker *self = arg;
+	size_t n = conn_n_live() + exchange_n_live();
+
+	for (size_t i = 0; i < self->conf->n_routes; i++)
+		if (self->bridges[i] != NULL)
+			n += bridge_n_sessions(self->bridges[i]);
+	return n;
+}
+
 static void on_accept(void *arg, struct conn *conn)
 {
 	struct entrance *entrance = arg;
 	const struct door *door = entrance->door;
 
+	trim_count(&entrance->worker->trim);
 	clients_accept(entrance->worker->clients, conn, door->listen, door->tls);
 }
 
@@ -446,6 +461,7 @@ static bool worker_open(
 	self->loop = loop_new();
 	timer_init(&self->drain_timer, cut, self);
 	timer_init(&self->look_timer, leave_when_done, self);
+	trim_init(&self->trim, self->loop, count_live, self);
 	if (!logs_open(&self->logs, conf) || !open_doors(self, place))
 		return false;
 	self->resolver = resolver_new(self->loop);
@@ -506,6 +522,7 @@ static bool worker_close(struct worker *self)
 			event_free(self->signals[i]);
 	timer_close(self->loop, &self->drain_timer);
 	timer_close(self->loop, &self->look_timer);
+	trim_close(&self->trim);
 	close_entrances(self);
 	free(self->entrances);
 	doors_close(&self->own_doors);
