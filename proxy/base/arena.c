@@ -183,12 +183,6 @@ size_t arena_size(const struct arena *self)
 	return total;
 }
 
-void arena_trim_cache(void)
-{
-	for (size_t i = 0; i < ARRAY_LEN(caches); i++)
-		block_cache_trim(&caches[i]);
-}
-
 void arena_release_cache(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(caches); i++)

@@ -36,10 +36,7 @@ char *arena_string(struct arena *self, struct slice s);
 /* Bytes held from malloc, for memory accounting in tests. */
 size_t arena_size(const struct arena *self);
 
-/* Blocks of the common sizes are kept for the next arena. This gives back those that were not
- * needed since the last time; */
-void arena_trim_cache(void);
-/* and this all of them: at exit, for leak checks. */
+/* Blocks of the common sizes are kept for the next arena; this gives them back. */
 void arena_release_cache(void);
 
 #endif

@@ -2,19 +2,8 @@
 
 #include <stdlib.h>
 
-static void free_some(struct block_cache *self, unsigned n)
-{
-	while (n-- > 0)
-		free(block_cache_take(self));
-	self->n_unwanted = self->n;
-}
-
-void block_cache_trim(struct block_cache *self)
-{
-	free_some(self, self->n_unwanted);
-}
-
 void block_cache_clear(struct block_cache *self)
 {
-	free_some(self, self->n);
+	while (self->n > 0)
+		free(block_cache_take(self));
 }

@@ -1,14 +1,9 @@
-/*
- * Free blocks of one size, kept for who wants one next. Trimming gives back those that nobody has
- * wanted since the last time, so that a burst does not keep its memory.
- */
+/* Free blocks of one size, kept for who wants one next. */
 #ifndef PROXY_BASE_BLOCK_CACHE_H
 #define PROXY_BASE_BLOCK_CACHE_H
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "proxy/base/macros.h"
 
 struct free_block {
 	struct free_block *next;
@@ -17,7 +12,6 @@ struct free_block {
 struct block_cache {
 	struct free_block *first;
 	unsigned n;
-	unsigned n_unwanted; /* how few there were at the least since the last trim */
 	unsigned max;
 };
 
@@ -30,7 +24,6 @@ static inline void *block_cache_take(struct block_cache *self)
 		return NULL;
 	self->first = block->next;
 	self->n--;
-	self->n_unwanted = MIN(self->n_unwanted, self->n);
 	return block;
 }
 
@@ -47,7 +40,6 @@ static inline bool block_cache_put(struct block_cache *self, void *p)
 	return true;
 }
 
-void block_cache_trim(struct block_cache *self);
 void block_cache_clear(struct block_cache *self);
 
 #endif

@@ -358,11 +358,6 @@ size_t bytes_live_segments(void)
 	return n_live;
 }
 
-void bytes_trim_cache(void)
-{
-	block_cache_trim(&cache);
-}
-
 void bytes_release_cache(void)
 {
 	block_cache_clear(&cache);

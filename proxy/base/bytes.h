@@ -84,9 +84,7 @@ size_t bytes_footprint(const struct bytes *self);
 
 /* Segments in use by all queues, for leak checks. */
 size_t bytes_live_segments(void);
-/* Gives back the free chunks that were not needed since the last time; */
-void bytes_trim_cache(void);
-/* and all of them, at exit. */
+/* Free chunks are kept for the next queue; this gives them back. */
 void bytes_release_cache(void);
 
 #endif

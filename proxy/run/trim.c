@@ -16,10 +16,10 @@ static void on_timer(void *arg)
 	struct trim *self = arg;
 	size_t n_live = self->n_live(self->arg);
 
-	arena_trim_cache();
-	bytes_trim_cache();
 	self->n_expected = MAX(self->n_expected, n_live);
 	if (is_worth_it(self->n_expected - n_live, n_live)) {
+		arena_release_cache();
+		bytes_release_cache();
 		memory_trim();
 		self->n_expected = n_live;
 		self->n_done++;

@@ -1,8 +1,7 @@
 /*
- * Memory of clients that have gone is given back to the system: what malloc keeps between blocks
- * that are still in use, and free blocks that nobody has wanted for a while. Looked at now and
- * then, while there is anybody, and done when at least as much has gone since the last time as is
- * still there.
+ * Memory of clients that have gone is given back to the system: the blocks that are kept for the
+ * next, and what malloc has free between those that are in use. Looked at now and then, while there
+ * is anybody, and done when at least as many have gone since the last time as are still there.
  */
 #ifndef PROXY_RUN_TRIM_H
 #define PROXY_RUN_TRIM_H
