@@ -1,3 +1,4 @@
+#include "proxy/base/loop_memory.h"
 #include "proxy/base/loop.h"
 
 #include <event2/event.h>
@@ -44,8 +45,10 @@ static struct loop *loop_alloc(void)
 struct loop *loop_new(void)
 {
 	struct loop *self = loop_alloc();
-	struct event_config *config = event_config_new();
+	struct event_config *config;
 
+	loop_memory_use();
+	config = event_config_new();
 	ASSERT(config != NULL);
 	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	self->base = event_base_new_with_config(config);
