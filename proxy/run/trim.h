@@ -10,7 +10,7 @@
 
 #include "proxy/base/loop.h"
 
-#define TRIM_EVERY_MS 5000
+#define TRIM_EVERY_MS 2000
 /* Fewer are not worth the work, unless they were the last. */
 #define TRIM_MIN_GONE 64
 
