@@ -95,6 +95,10 @@ struct feed {
 
 TAILQ_HEAD(feed_list, feed);
 
+/* Live ones, for leak checks; each implementation counts its own, by 1 and -1. */
+size_t feed_n_live(void);
+void feed_count(int change);
+
 static inline void feed_send(struct feed *self, struct message *message)
 {
 	self->ops->send(self, message);

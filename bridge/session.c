@@ -14,6 +14,8 @@
 #include "proxy/base/memory.h"
 #include "proxy/http/ws_frame.h"
 
+static size_t n_live;
+
 static void on_absence(void *arg);
 static void on_send_wait(void *arg);
 static void on_wake(void *arg);
@@ -71,6 +73,7 @@ void session_init(
 	};
 	self->path = copy_slice(path);
 	self->id = copy_slice(id);
+	n_live++;
 	TAILQ_INIT(&self->waiters);
 	TAILQ_INIT(&self->items);
 	TAILQ_INIT(&self->sends);
@@ -88,6 +91,7 @@ static void session_destroy(void *arg)
 {
 	struct session *self = arg;
 
+	n_live--;
 	/* The acknowledged close stands in no list. */
 	if (self->close != NULL && self->close->seq <= session_floor(self))
 		message_free(self->close);
@@ -97,6 +101,11 @@ static void session_destroy(void *arg)
 	free(self->id);
 	free(self->binding);
 	free(self);
+}
+
+size_t session_n_live(void)
+{
+	return n_live;
 }
 
 struct slice session_id(const struct session *self)

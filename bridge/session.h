@@ -165,6 +165,8 @@ void session_remove_waiter(struct session *self, struct session_waiter *waiter);
 void session_leave_at(struct session *self, uint64_t leave_ms);
 /* Forgets it: the feed gets `code`, a transport is cut loose, waiting sends are SEND_CLOSED. */
 void session_forget(struct session *self, uint16_t code);
+/* Live ones, closed ones that are remembered included: for leak checks and the drain. */
+size_t session_n_live(void);
 struct slice session_id(const struct session *self);
 /* A request of the session: the absence starts anew. */
 void session_touch(struct session *self);

@@ -43,6 +43,7 @@ struct feed *feed_poll_new(struct loop *loop, struct poll_source *source, struct
 	struct feed_poll *self = memory_alloc_zeroed(sizeof(*self));
 
 	self->base = (struct feed){.ops = &feed_poll_ops, .owner = owner, .arg = arg};
+	feed_count(1);
 	self->loop = loop;
 	self->feeds = feeds;
 	self->source = source;
@@ -58,6 +59,7 @@ struct feed *feed_poll_new(struct loop *loop, struct poll_source *source, struct
 
 static void feed_poll_free(void *arg)
 {
+	feed_count(-1);
 	free(arg);
 }
 

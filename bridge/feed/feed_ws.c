@@ -86,6 +86,7 @@ struct feed *feed_ws_new(const struct feed_ws_place *place, const struct feed_ta
 	size_t limit = MIN((size_t)place->route->queue_size, (size_t)PIPE_LIMIT_DEFAULT);
 
 	self->base = (struct feed){.ops = &feed_ws_ops, .owner = owner, .arg = arg};
+	feed_count(1);
 	self->loop = place->loop;
 	self->route = place->route;
 	self->feeds = place->feeds;
@@ -125,6 +126,7 @@ static void feed_ws_free(void *arg)
 
 	arena_clear(&self->arena);
 	free((char *)self->finish_reason.p);
+	feed_count(-1);
 	free(self);
 }
 

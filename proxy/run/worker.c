@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bridge/bridge.h"
+#include "bridge/session.h"
 #include "bridge/session_id.h"
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
@@ -139,13 +140,8 @@ static void on_log(void *arg, struct exchange *x)
 
 static size_t count_live(void *arg)
 {
-	const struct worker *self = arg;
-	size_t n = conn_n_live() + exchange_n_live();
-
-	for (size_t i = 0; i < self->conf->n_routes; i++)
-		if (self->bridges[i] != NULL)
-			n += bridge_n_sessions(self->bridges[i]);
-	return n;
+	(void)arg;
+	return conn_n_live() + exchange_n_live() + session_n_live();
 }
 
 static void on_accept(void *arg, struct conn *conn)
@@ -218,7 +214,8 @@ static void drain(struct worker *self, bool is_by_hand)
 {
 	uint64_t drain_ms = (uint64_t)self->conf->drain_ms;
 
-	log_info("draining: %zu connections, at most %lld s", clients_count(self->clients),
+	log_info("draining: %zu connections, %zu sessions, at most %lld s",
+		clients_count(self->clients), session_n_live(),
 		(long long)self->conf->drain_ms / 1000);
 	self->is_draining = true;
 	self->closes = (struct spread){.start_ms = loop_now_ms(self->loop),
@@ -461,7 +458,7 @@ static bool worker_open(
 	self->loop = loop_new();
 	timer_init(&self->drain_timer, cut, self);
 	timer_init(&self->look_timer, leave_when_done, self);
-	trim_init(&self->trim, self->loop, count_live, self);
+	trim_init(&self->trim, self->loop, count_live, NULL);
 	if (!logs_open(&self->logs, conf) || !open_doors(self, place))
 		return false;
 	self->resolver = resolver_new(self->loop);
@@ -502,13 +499,14 @@ static void bury_the_rest(struct worker *self)
 static bool report_leaks(void)
 {
 	size_t exchanges = exchange_n_live(), fetchers = fetcher_n_live(), conns = conn_n_live();
-	size_t segments = bytes_live_segments();
+	size_t sessions = session_n_live(), feeds = feed_n_live();
+	size_t payloads = shared_payload_n_live(), segments = bytes_live_segments();
 
-	if (exchanges + fetchers + conns + segments == 0)
+	if (exchanges + fetchers + conns + sessions + feeds + payloads + segments == 0)
 		return true;
-	log_error("left behind: %zu exchanges, %zu backend connections, %zu sockets, %zu byte "
-		  "segments",
-		exchanges, fetchers, conns, segments);
+	log_error("left behind: %zu exchanges, %zu backend connections, %zu sockets, %zu sessions, "
+		  "%zu feeds, %zu payloads, %zu byte segments",
+		exchanges, fetchers, conns, sessions, feeds, payloads, segments);
 	return false;
 }
 
