@@ -78,8 +78,10 @@ void arena_clear(struct arena *self)
 /* Of the next block, which has to take so many bytes. */
 static size_t next_size(const struct arena *self, size_t n)
 {
-	size_t size = self->blocks == NULL ? BLOCK_MIN : MIN(2 * self->blocks->size, BLOCK_MAX);
+	size_t size = BLOCK_MIN;
 
+	if (self->blocks != NULL && cache_of(self->blocks->size) != NULL)
+		size = MIN(2 * self->blocks->size, BLOCK_MAX);
 	while (size - sizeof(struct arena_block) < n)
 		size *= 2;
 	return size;
@@ -92,7 +94,7 @@ static void *arena_grow(struct arena *self, size_t n)
 
 	/* A large object gets a block of its own behind the current one, whose rest stays usable.
 	 */
-	if (n > (BLOCK_MAX - sizeof(struct arena_block)) / 2) {
+	if (n > BLOCK_MIN) {
 		block = block_new(sizeof(*block) + n);
 		if (self->blocks != NULL) {
 			block->next = self->blocks->next;

@@ -7,8 +7,8 @@ import { WebSocketServer } from 'ws';
 
 import { Pollux } from '../e2e/lib/pollux.mjs';
 import { atEnd } from '../e2e/lib/scope.mjs';
-import { event, eventually, pass } from '../e2e/lib/wait.mjs';
-import { inMiB, isSanitized, memoryOf, MiB, startOrigin } from './lib/scale.mjs';
+import { event, eventually } from '../e2e/lib/wait.mjs';
+import { inMiB, isSanitized, memoryOf, MiB, settledMemoryOf, startOrigin } from './lib/scale.mjs';
 import { Sessions } from './lib/sessions.mjs';
 
 const N_IDLE = isSanitized ? 400 : 4000;
@@ -24,8 +24,6 @@ const GROWTH = 2 * MiB;
 // Those that leave are remembered for a while, so there are fewer of them.
 const KINDS = ['polls', 'streams', 'sockets', 'engineio', 'polls', 'sockjs', 'streams', 'leaves'];
 
-const LOOK_MS = 250;
-const LOOKS = 20; // without any change; memory is given back every two seconds
 const PATIENCE_MS = 180_000;
 
 // Says the first word, as a server of Engine.IO does, and then echoes.
@@ -66,17 +64,6 @@ async function hasReadAll(pollux) {
 		await (await fetch(pollux.url('/ws/echo?wait=0'), { method: 'DELETE' })).arrayBuffer();
 }
 
-// Once it changes no more: bytes.
-async function settledMemory(pollux) {
-	let seen = -1;
-	for (let looks = 0; looks < LOOKS; await pass(LOOK_MS)) {
-		const now = memoryOf(pollux.pid);
-		looks = Math.abs(now - seen) <= MiB / 16 ? looks + 1 : 0;
-		seen = looks === 0 ? now : seen;
-	}
-	return seen;
-}
-
 for (const [kind, name] of [
 	['idle-poll', 'a long-poll'],
 	['idle-events', 'an event stream'],
@@ -107,7 +94,7 @@ test(`nothing is left of ${N_ALL} sessions`, { timeout: PATIENCE_MS }, async (t)
 	const goes = async (n) => {
 		assert.equal((await sessions.run(n, AT_ONCE, KINDS)).done, n);
 		await eventually(() => pollux.descriptors() <= few, 'the end of all connections');
-		return settledMemory(pollux);
+		return settledMemoryOf(pollux.pid);
 	};
 	const first = await goes(N_FIRST);
 	const last = await goes(N_ALL - N_FIRST);

@@ -7,9 +7,12 @@ import { dirname, join } from 'node:path';
 import { LineLog } from '../../e2e/lib/line_log.mjs';
 import { freePort, PROGRAM } from '../../e2e/lib/pollux.mjs';
 import { atEnd } from '../../e2e/lib/scope.mjs';
-import { within } from '../../e2e/lib/wait.mjs';
+import { pass, within } from '../../e2e/lib/wait.mjs';
 
 export const MiB = 1024 * 1024;
+
+const LOOK_MS = 250;
+const LOOKS = 20; // without any change
 
 // SCALE=full: the sizes that the program has to bear; else smaller ones, for every run of the tests.
 export const isFull = process.env.SCALE === 'full';
@@ -25,6 +28,17 @@ export const isSanitized = existsSync(PROGRAM) && readFileSync(PROGRAM).includes
 export function memoryOf(pid, name = 'VmRSS') {
 	const status = readFileSync(`/proc/${pid}/status`, 'latin1');
 	return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)[1]) * 1024;
+}
+
+// Once it changes no more: Pollux looks every two seconds whether there is memory to give back.
+export async function settledMemoryOf(pid) {
+	let seen = -1;
+	for (let looks = 0; looks < LOOKS; await pass(LOOK_MS)) {
+		const now = memoryOf(pid);
+		looks = Math.abs(now - seen) <= MiB / 16 ? looks + 1 : 0;
+		seen = looks === 0 ? now : seen;
+	}
+	return seen;
 }
 
 export function inMiB(bytes) {
