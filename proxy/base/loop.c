@@ -1,10 +1,10 @@
-#include "proxy/base/loop_memory.h"
 #include "proxy/base/loop.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/base/loop_memory.h"
 #include "proxy/base/memory.h"
 
 /* Generations of notices before sockets get their turn. */
