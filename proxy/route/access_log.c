@@ -162,7 +162,10 @@ static void gather(struct access_log_facts *facts, const struct exchange *x, cha
 
 	hop_client_init(&client, x);
 	*facts = (struct access_log_facts){
-		.client = hop_client_find_address(&client, x->req, address),
+		/* Kept, where the heads were forgotten. */
+		.client = x->req == NULL && x->client_address.n > 0
+			? x->client_address
+			: hop_client_find_address(&client, x->req, address),
 		.method = exchange_method(x),
 		.target = exchange_target(x),
 		.host = exchange_authority(x),

@@ -474,3 +474,30 @@ test('an HTTP/1.0 client gets a stream that ends with its connection', async (t)
 	await wire.expect(`event: close\nid: ${id}.2\ndata: {"code":1000,"reason":""}\n\n`);
 	await wire.expectEnd();
 });
+
+test('the log knows at the end of a stream who had asked for what', async (t) => {
+	const { stream, session, socket, pollux } = await streamStage(t, {
+		program: { trusted_proxies: ['127.0.0.1'] },
+		query: '?room=1',
+		fields: {
+			...EVENTS,
+			'User-Agent': 'Reader/1.0',
+			Referer: 'http://site.example/page',
+			'X-Forwarded-For': '192.0.2.7',
+		},
+	});
+
+	await say(socket, 'one');
+	await stream.expect(`id: ${session.id}.1\ndata: one\n\n`);
+	stream.wire.end();
+	const { client, method, target, host, referer, user_agent, status } = await pollux.accessed();
+	assert.deepEqual({ client, method, target, host, referer, user_agent, status }, {
+		client: '192.0.2.7',
+		method: 'GET',
+		target: '/chat?room=1',
+		host: 'a',
+		referer: 'http://site.example/page',
+		user_agent: 'Reader/1.0',
+		status: 200,
+	});
+});

@@ -102,6 +102,24 @@ for (const link of LINKS) {
 		assert.equal(stage.backend.webSockets.length, 1);
 	});
 
+	test_('the log knows at the end of a stream who had asked for what', async (t) => {
+		const stage = await start(t, link);
+		const [exchange] = await stage.listen(
+			{ ...EVENTS, 'user-agent': 'Reader/1.0', referer: 'http://site.example/page' }, '/chat?room=1');
+		const socket = await stage.backend.accept();
+		socket.send('one');
+		await exchange.hears('data: one');
+		exchange.cancel();
+		const { method, target, version, referer, user_agent } = await stage.pollux.accessed();
+		assert.deepEqual({ method, target, version, referer, user_agent }, {
+			method: 'GET',
+			target: '/chat?room=1',
+			version: '2.0',
+			referer: 'http://site.example/page',
+			user_agent: 'Reader/1.0',
+		});
+	});
+
 	test_('long-polls', async (t) => {
 		const stage = await start(t, link);
 		const [session, socket] = await stage.open({ body: 'first', headers: TEXT });

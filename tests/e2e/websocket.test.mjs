@@ -259,6 +259,14 @@ test('when one side ends the other may go on', async (t) => {
 	assert.equal(entry.reason, undefined);
 });
 
+test('the log shows the client of a tunnel behind a trusted proxy', async (t) => {
+	const { pollux, open } = await start(t, { program: { trusted_proxies: ['127.0.0.1'] } });
+	const socket = await open('/', [], { headers: { 'X-Forwarded-For': '192.0.2.7' } });
+
+	socket.close();
+	assert.equal((await pollux.accessed({ tunnel: true })).client, '192.0.2.7');
+});
+
 test('when the backend ends first the client may go on', async (t) => {
 	const { conn, client } = await tunnel(t);
 
