@@ -204,9 +204,32 @@ static void a_copy_lives_on_without_the_original(void **state)
 	arena_clear(&other);
 }
 
+/* Into room of the caller's, whether they fit there or not. */
+static void settled_fields_are_the_arenas(void **state)
+{
+	struct field room[2];
+
+	(void)state;
+	for (uint32_t n = 0; n <= 3; n++) {
+		struct fields fields = {.items = room, .size = ARRAY_LEN(room)};
+
+		for (uint32_t i = 0; i < n; i++)
+			fields_add(&fields, &arena, SLICE("X-A"), slice_of("012" + i, 1));
+		fields_settle(&fields, room, &arena);
+		memset(room, 0, sizeof(room));
+		assert_int_equal(fields.n, n);
+		fields_add(&fields, &arena, SLICE("X-B"), SLICE("last"));
+		for (uint32_t i = 0; i < n; i++)
+			assert_true(slice_equals(fields.items[i].value, slice_of("012" + i, 1)));
+		assert_true(slice_equals(fields.items[n].value, SLICE("last")));
+	}
+	arena_clear(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(settled_fields_are_the_arenas),
 		cmocka_unit_test(each_known_name_is_found_in_any_case),
 		cmocka_unit_test(no_other_byte_passes_for_one_of_a_name),
 		cmocka_unit_test(unknown_names_have_no_number),
