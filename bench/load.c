@@ -16,6 +16,15 @@
  * - h2-idle: opens N connections, has one GET answered on each, and holds them
  * - h2-idle-stream: opens N answers that begin and do not end, S on each connection
  * - h2-idle-websocket: opens N WebSockets, S on each connection
+ * or with sessions of the bridge, C of them at a time, by the transport T, plain HTTP:
+ * - session: one session after another, each opened, used for one message each way, and closed
+ * - deliver: rounds of one message to each of the C sessions, sent by whom --control names
+ * - send: rounds of one message from each of them, counted by the origin
+ * - hold: opens N sessions and holds them, polls included
+ * - latency: messages to one session in turn, --rate a second; prints percentiles of what each took
+ * --control is the origin behind the proxy, whose /push/ the URL has to lead to; with --post, who
+ * takes messages for all by POST. --landing chooses connections by trial, so that all of them end
+ * at the worker that owns the session, or none does.
  *
  * URL is http://HOST:PORT/PATH or https://HOST:PORT/PATH.
  *
@@ -37,6 +46,8 @@
 #include <unistd.h>
 
 #include "bench/load_client.h"
+#include "bench/load_session.h"
+#include "bench/load_transport.h"
 #include "proxy/base/slice.h"
 
 enum {
@@ -63,6 +74,11 @@ void load_finish_unit(void)
 	load.finished++;
 }
 
+void load_give_up(void)
+{
+	load.finished = load.started = load.target;
+}
+
 void load_count_error(const char *fmt, ...)
 {
 	va_list args;
@@ -86,12 +102,31 @@ static void load_begin(uint64_t units)
 	load.mode->begin();
 }
 
+static int load_compare_samples(const void *a, const void *b)
+{
+	int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
+	return (first > second) - (first < second);
+}
+
+static void load_report_samples(void)
+{
+	size_t n = load.n_samples;
+	if (n == 0)
+		return;
+	qsort(load.samples_us, n, sizeof(*load.samples_us), load_compare_samples);
+	printf("\"p50_us\":%lld,\"p99_us\":%lld,", (long long)load.samples_us[n / 2],
+		(long long)load.samples_us[n * 99 / 100]);
+	load.n_samples = 0;
+}
+
 static void load_report(void)
 {
-	printf("{\"mode\":\"%s\",\"units\":%llu,\"errors\":%llu,\"reconnects\":%llu,\"bytes\":%llu,"
+	printf("{\"mode\":\"%s\",", load.mode->name);
+	load_report_samples();
+	printf("\"units\":%llu,\"errors\":%llu,\"reconnects\":%llu,\"bytes\":%llu,"
 	       "\"elapsed_us\":%lld,"
 	       "\"error\":\"%s\"}\n",
-		load.mode->name, (unsigned long long)load.finished, (unsigned long long)load.errors,
+		(unsigned long long)load.finished, (unsigned long long)load.errors,
 		(unsigned long long)load.reconnects, (unsigned long long)load.bytes,
 		(long long)(sock_steady_us() - load.begun_us), load.first_error);
 	fflush(stdout);
@@ -105,7 +140,8 @@ static bool load_turn(int epoll)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
 	bool command = false;
-	int n = epoll_wait(epoll, events, EVENTS_PER_WAIT, 1000);
+	int wait_ms = load.mode->tick ? load.mode->tick() : 1000;
+	int n = epoll_wait(epoll, events, EVENTS_PER_WAIT, wait_ms);
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.ptr)
 			load_client_on_event(events[i].data.ptr, events[i].events);
@@ -197,7 +233,8 @@ static bool load_parse_mode(const char *name)
 {
 	static const struct load_mode *const modes[] = {&load_get, &load_echo, &load_handshake,
 		&load_idle, &load_h2_get, &load_h2_upload, &load_h2_echo, &load_h2_idle,
-		&load_h2_idle_stream, &load_h2_idle_websocket};
+		&load_h2_idle_stream, &load_h2_idle_websocket, &load_bridge_session,
+		&load_bridge_deliver, &load_bridge_send, &load_bridge_hold, &load_bridge_latency};
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
 		if (strcmp(modes[i]->name, name) == 0)
 			load.mode = modes[i];
@@ -210,6 +247,61 @@ static bool load_parse_number(const char *text, uint64_t most, uint64_t *out)
 	return slice_to_u64(slice_from_string(text), out) && *out <= most;
 }
 
+static bool load_take_word(int option, const char *word)
+{
+	switch (option) {
+	case 't':
+		load_bridge.transport = load_transport_named(word);
+		return load_bridge.transport != NULL;
+	case 'o':
+		load_bridge.control = word;
+		return true;
+	case 'p':
+		load_bridge.post_path = word;
+		return true;
+	case 'w':
+		load_bridge.landing = strcmp(word, "owner") == 0 ? LAND_AT_OWNER : LAND_ELSEWHERE;
+		return strcmp(word, "owner") == 0 || strcmp(word, "other") == 0;
+	}
+	return false;
+}
+
+static bool load_take_option(int option, const char *word, uint64_t *units)
+{
+	uint64_t number;
+	if (!strchr("cmnlsr", option))
+		return load_take_word(option, word);
+	if (!load_parse_number(word, UINT64_C(1) << 40, &number))
+		return false;
+	if (option == 'c')
+		load.concurrency = (size_t)number;
+	else if (option == 'm')
+		load.streams = (size_t)number;
+	else if (option == 'n')
+		*units = number;
+	else if (option == 'l')
+		load.expected_length = (int64_t)number;
+	else if (option == 'r')
+		load_bridge.rate = number;
+	else
+		load.message_size = (size_t)number;
+	return true;
+}
+
+/* The modes of a bridge have their own needs. */
+static bool load_check_bridge(void)
+{
+	enum { SHORTEST_MESSAGE = 32 };
+	bool is_bridge = load.mode == &load_bridge_session || load.mode == &load_bridge_deliver ||
+		load.mode == &load_bridge_send || load.mode == &load_bridge_hold ||
+		load.mode == &load_bridge_latency;
+	if (!is_bridge)
+		return !load_bridge.transport;
+	return load_bridge.transport && !load.tls && load.message_size >= SHORTEST_MESSAGE &&
+		load_bridge.rate > 0 &&
+		(load_bridge.landing == LAND_ANYWHERE || load_bridge.transport->attach);
+}
+
 static bool load_parse_options(int argc, char **argv, uint64_t *units)
 {
 	static const struct option options[] = {
@@ -218,29 +310,23 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 		{"units", required_argument, NULL, 'n'},
 		{"length", required_argument, NULL, 'l'},
 		{"size", required_argument, NULL, 's'},
+		{"transport", required_argument, NULL, 't'},
+		{"control", required_argument, NULL, 'o'},
+		{"post", required_argument, NULL, 'p'},
+		{"landing", required_argument, NULL, 'w'},
+		{"rate", required_argument, NULL, 'r'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
-	uint64_t number;
-	while ((option = getopt_long(argc, argv, "c:m:n:l:s:", options, NULL)) != -1) {
-		if (!strchr("cmnls", option) ||
-			!load_parse_number(optarg, UINT64_C(1) << 40, &number))
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (!load_take_option(option, optarg, units))
 			return false;
-		if (option == 'c')
-			load.concurrency = (size_t)number;
-		else if (option == 'm')
-			load.streams = (size_t)number;
-		else if (option == 'n')
-			*units = number;
-		else if (option == 'l')
-			load.expected_length = (int64_t)number;
-		else
-			load.message_size = (size_t)number;
 	}
 	return optind + 2 == argc && load_parse_mode(argv[optind]) &&
 		load_parse_url(argv[optind + 1]) && load.concurrency > 0 &&
 		load.concurrency <= 20000 && load.streams > 0 && load.streams <= 20000 &&
-		(load.mode == &load_h2_upload || load.message_size <= MESSAGE_MAX);
+		(load.mode == &load_h2_upload || load.message_size <= MESSAGE_MAX) &&
+		load_check_bridge();
 }
 
 int main(int argc, char **argv)
@@ -252,7 +338,13 @@ int main(int argc, char **argv)
 			"usage: load [h2-]get|[h2-]echo|handshake|[h2-]idle|h2-upload|"
 			"h2-idle-stream|h2-idle-websocket URL\n"
 			"            [--connections C] [--streams S] [--units N] "
-			"[--length BYTES] [--size BYTES]\n");
+			"[--length BYTES] [--size BYTES]\n"
+			"       load session|deliver|send|hold|latency URL --transport T "
+			"[--control HOST:PORT] [--post PATH]\n"
+			"            [--landing owner|other] [--rate N] [--connections C] "
+			"[--units N] [--size BYTES]\n"
+			"T: %s\n",
+			load_transport_names());
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

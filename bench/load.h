@@ -34,11 +34,15 @@ struct load_mode {
 	void (*flush)(struct load_client *c);
 	/* The connection is closed, by whom ever. May be NULL. */
 	void (*on_closed)(struct load_client *c);
+	/* Does what is due; returns the milliseconds until something is again. May be NULL. */
+	int (*tick)(void);
 };
 
 extern const struct load_mode load_get, load_echo, load_handshake, load_idle;
 extern const struct load_mode load_h2_get, load_h2_upload, load_h2_echo;
 extern const struct load_mode load_h2_idle, load_h2_idle_stream, load_h2_idle_websocket;
+extern const struct load_mode load_bridge_session, load_bridge_deliver, load_bridge_send;
+extern const struct load_mode load_bridge_hold, load_bridge_latency;
 
 struct load {
 	const struct load_mode *mode;
@@ -54,6 +58,8 @@ struct load {
 	uint64_t errors, reconnects, bytes; /* of this run */
 	char first_error[160];
 	int64_t begun_us, progress_us;
+	int64_t *samples_us; /* of this run, where the mode takes any */
+	size_t n_samples;
 };
 
 extern struct load load;
@@ -61,6 +67,8 @@ extern struct load load;
 /* Whether another unit may start; if so it counts as started. */
 bool load_take_unit(void);
 void load_finish_unit(void);
+/* The run is over, its units cannot be done. */
+void load_give_up(void);
 /* Counts an error and keeps the text of the first. */
 void load_count_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 

@@ -87,7 +87,7 @@ static void client_fail_errno(struct load_client *c, const char *what, int error
 
 void load_client_open(struct load_client *c)
 {
-	c->fd = sock_connect(&load.address);
+	c->fd = sock_connect(c->address ? c->address : &load.address);
 	if (c->fd < 0) {
 		client_fail_errno(c, "connect", errno);
 		return;

@@ -16,6 +16,8 @@ enum load_state {
 	LOAD_OPEN,
 };
 
+struct sock_address;
+
 struct load_client {
 	int fd;
 	enum load_state state;
@@ -28,10 +30,12 @@ struct load_client {
 	SSL *ssl;
 	const char *out; /* not yet written; not owned */
 	size_t out_length;
-	struct buffer in;	  /* an incomplete head or frame */
-	char *frame;		  /* the frame being sent; owned */
-	struct load_client *next; /* among the idle ones */
-	struct load_h2 *h2;	  /* over HTTP/2: its streams; the mode's */
+	struct buffer in;		    /* an incomplete head or frame */
+	char *frame;			    /* the frame being sent; owned */
+	struct load_client *next;	    /* among the idle ones */
+	struct load_h2 *h2;		    /* over HTTP/2: its streams; the mode's */
+	struct load_session *session;	    /* of a bridge, which has it as a line */
+	const struct sock_address *address; /* NULL: the URL's */
 };
 
 /* `epoll` is the descriptor that client events come from, with the client as data. */

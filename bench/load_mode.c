@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/load.h"
+#include "bench/load_answer.h"
 #include "bench/load_client.h"
 #include "bench/load_websocket.h"
 #include "bench/wire.h"
@@ -45,25 +46,6 @@ static void mode_send_request(struct load_client *c, bool upgrade)
 {
 	const struct buffer *request = mode_request(upgrade);
 	load_client_send(c, buffer_bytes(request), buffer_length(request));
-}
-
-/* The value of a field in a head that ends with CRLF; false when it is not there. */
-static bool mode_find_field(struct slice head, struct slice name, struct slice *value)
-{
-	size_t at = slice_find(head, '\n') + 1;
-	while (at < head.n) {
-		struct slice line = slice_from(head, at);
-		line = slice_first(line, slice_find(line, '\n'));
-		at += line.n + 1;
-		if (line.n > name.n && line.p[name.n] == ':' &&
-			slice_equals_ignoring_case(slice_first(line, name.n), name)) {
-			*value = slice_from(line, name.n + 1);
-			value->n -= value->n > 0 && value->p[value->n - 1] == '\r';
-			*value = slice_trim(*value);
-			return true;
-		}
-	}
-	return false;
 }
 
 /* The size of the head at the front, 0 while it is incomplete. */
@@ -108,7 +90,7 @@ static size_t mode_take_answer(struct load_client *c, char *data, size_t n)
 		mode_fail_status(c, head);
 		return size;
 	}
-	if (!mode_find_field(head, SLICE("content-length"), &value) ||
+	if (!answer_find_field(head, SLICE("content-length"), &value) ||
 		!slice_to_u64(value, &length)) {
 		load_client_fail(c, "no Content-Length");
 		return size;
@@ -117,7 +99,7 @@ static size_t mode_take_answer(struct load_client *c, char *data, size_t n)
 		load_client_fail(c, "wrong Content-Length");
 		return size;
 	}
-	c->closing = mode_find_field(head, SLICE("connection"), &value) &&
+	c->closing = answer_find_field(head, SLICE("connection"), &value) &&
 		slice_list_has(value, SLICE("close"));
 	c->skip = length;
 	if (length == 0)
@@ -216,7 +198,7 @@ static size_t mode_take_upgrade(struct load_client *c, const char *data, size_t 
 		return size;
 	}
 	wire_accept(slice_from_string(websocket_key), accept);
-	if (!mode_find_field(head, SLICE("sec-websocket-accept"), &value) ||
+	if (!answer_find_field(head, SLICE("sec-websocket-accept"), &value) ||
 		!slice_equals(value, slice_from_string(accept))) {
 		load_client_fail(c, "wrong Sec-WebSocket-Accept");
 		return size;

@@ -4,8 +4,8 @@
  *     origin [--listen ADDR:PORT] [--demo DIR]
  *
  * Prints "listening on ADDR:PORT" once it does. Serves the demo page at /, fixed answers (/small,
- * /bytes/N, /delay/MS), POST /echo and /sink, and the WebSockets /ws/echo, /ws/ticker and /chat.
- * SIGTERM and SIGINT end it.
+ * /bytes/N, /delay/MS), POST /echo and /sink, and the WebSockets /ws/echo, /ws/ticker, /chat and
+ * /push/. SIGTERM and SIGINT end it.
  */
 #include <event2/event.h>
 #include <errno.h>

@@ -6,6 +6,7 @@
 
 #include "bench/origin_chat.h"
 #include "bench/origin_demo.h"
+#include "bench/origin_push.h"
 #include "bench/origin_ticker.h"
 #include "bench/origin_ws.h"
 #include "proxy/base/memory.h"
@@ -271,6 +272,11 @@ static void serve_ticker_poll(struct conn *c, const struct http_request *request
 	ticker_answer_poll(c, request);
 }
 
+static void serve_push(struct conn *c, const struct http_request *request, struct slice rest)
+{
+	push_open(c, request, rest);
+}
+
 /* A path that ends in '/' stands for everything below it, but "/" for itself alone. */
 static const struct service {
 	struct slice method; /* HEAD goes with GET */
@@ -287,6 +293,7 @@ static const struct service {
 	{SLICE("GET"), SLICE("/chat"), serve_chat},
 	{SLICE("GET"), SLICE("/ws/ticker"), serve_ticker},
 	{SLICE("GET"), SLICE("/ticker/poll"), serve_ticker_poll},
+	{SLICE("GET"), SLICE("/push/"), serve_push},
 };
 
 static bool service_matches(const struct service *service, struct slice path, struct slice *rest)

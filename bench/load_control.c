@@ -1,0 +1,125 @@
+#include "bench/load_control.h"
+
+#include <string.h>
+
+#include "bench/load.h"
+#include "bench/load_answer.h"
+#include "bench/load_websocket.h"
+
+enum { COMMAND_MAX = 4096 };
+
+static struct {
+	const struct load_control_app *app;
+	struct load_client client;
+	struct sock_address address;
+	const char *post_path;
+	bool is_ready;
+	struct load_answer answer;
+	struct buffer out;
+} control;
+
+bool load_control_open(
+	const char *address, const char *post_path, const struct load_control_app *app)
+{
+	if (!address || !sock_parse_address(address, &control.address))
+		return false;
+	control.app = app;
+	control.post_path = post_path;
+	control.client.address = &control.address;
+	load_client_open(&control.client);
+	return true;
+}
+
+bool load_control_is_ready(void)
+{
+	return control.is_ready;
+}
+
+bool load_control_posts(void)
+{
+	return control.post_path != NULL;
+}
+
+bool load_control_owns(const struct load_client *c)
+{
+	return c == &control.client;
+}
+
+static void control_send(void)
+{
+	load_client_send(&control.client, buffer_bytes(&control.out), buffer_length(&control.out));
+}
+
+void load_control_on_connected(struct load_client *c)
+{
+	(void)c;
+	if (control.post_path) {
+		control.is_ready = true;
+		control.app->on_ready();
+		return;
+	}
+	buffer_print(&control.out,
+		"GET /push/control HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+		"Sec-WebSocket-Key: cG9sbHV4LWJlbmNoLWtleQ==\r\n\r\n",
+		load.host);
+	control_send();
+}
+
+void load_control_say(const char *command, const char *text, size_t n)
+{
+	char payload[COMMAND_MAX], frame[WIRE_HEADER_MAX + COMMAND_MAX];
+	size_t command_size = strlen(command);
+	buffer_take(&control.out, buffer_length(&control.out));
+	if (control.post_path) {
+		buffer_print(&control.out,
+			"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n"
+			"Content-Length: %zu\r\n\r\n",
+			control.post_path, load.host, n);
+		buffer_append(&control.out, text, n);
+	} else if (command_size + n <= COMMAND_MAX) {
+		memcpy(payload, command, command_size);
+		memcpy(payload + command_size, text, n);
+		buffer_append(&control.out, frame,
+			websocket_write_frame(frame, WIRE_TEXT, payload, command_size + n));
+	}
+	control_send();
+}
+
+static size_t control_take_answer(struct load_client *c, char *data, size_t n)
+{
+	enum answer_event event;
+	size_t size = answer_take(&control.answer, data, n, &event);
+	if (event == ANSWER_WRONG || (event == ANSWER_HEAD && control.answer.status > 299))
+		load_client_fail(c, "the control was refused");
+	else if (control.answer.status == 101) {
+		c->upgraded = control.is_ready = true;
+		control.app->on_ready();
+	} else if (event == ANSWER_END) {
+		buffer_take(&control.answer.body, buffer_length(&control.answer.body));
+		control.app->on_answer();
+	}
+	return size;
+}
+
+size_t load_control_on_bytes(struct load_client *c, char *data, size_t n)
+{
+	struct wire_frame frame;
+	const char *wrong;
+	if (!c->upgraded)
+		return control_take_answer(c, data, n);
+	size_t size = websocket_take_frame(data, n, &frame, &wrong);
+	if (size > 0 && wrong)
+		load_client_fail(c, wrong);
+	else if (size > 0 && frame.opcode == WIRE_TEXT)
+		control.app->on_answer();
+	return size;
+}
+
+void load_control_on_closed(struct load_client *c)
+{
+	(void)c;
+	if (control.is_ready && load.errors == 0)
+		load_count_error("the control connection was closed");
+	load_give_up();
+}
