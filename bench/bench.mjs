@@ -10,8 +10,8 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { cpuMicroseconds, memoryKilobytes } from "./procfs.mjs";
-import { Load, findProgram, freePort, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
+import { chosen, cpuPerUnit, medianOf, memoryPerUnit, showNumber } from "./measure.mjs";
+import { Load, freePort, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
 import { abilities, servers, startH2Origin } from "./servers.mjs";
 import { median, medianInterval } from "./statistics.mjs";
 import { printTable } from "./table.mjs";
@@ -116,13 +116,6 @@ function readOptions() {
 	process.exit(2);
 }
 
-function chosen(list, names) {
-	if (!names)
-		return list;
-	const wanted = names.toLowerCase().split(",");
-	return list.filter((each) => wanted.includes(each.name.toLowerCase()));
-}
-
 // Those of the servers that are there, with their files.
 function installed(options) {
 	const found = [];
@@ -161,51 +154,17 @@ function loadArguments(workload, setting) {
 	return [workload.mode, url + workload.path, ...(workload.load ?? []).map(String)];
 }
 
-function check(result, units) {
-	if (result.errors || result.units !== units)
-		throw new Error(`${result.errors} errors in ${result.units} of ${units} units: ${result.error}`);
-}
-
-// CPU microseconds for each unit; connections are open and warm before the clock starts.
-async function measureCpu(context, workload, server, child, setting) {
-	const units = Math.round(workload.units * context.scale);
-	const load = new Load(context.load, loadArguments(workload, setting));
-	try {
-		const warmUp = Math.max(200, Math.round(units / 10));
-		check(await load.run(warmUp), warmUp);
-		const before = cpuMicroseconds(child.pid);
-		const result = await load.run(units);
-		const used = cpuMicroseconds(child.pid) - before;
-		check(result, units);
-		return { value: used / units, perSecond: units / (result.elapsed_us / 1e6), reconnects: result.reconnects };
-	} finally {
-		await load.end();
-	}
-}
-
-// Kilobytes for each WebSocket after the first few thousand, which have made the allocator take what it takes anyway.
-async function measureMemory(context, workload, server, child, setting) {
-	const units = Math.round(workload.units * context.scale);
-	const load = new Load(context.load, loadArguments(workload, setting));
-	try {
-		check(await load.run(idleWarmUp), idleWarmUp);
-		const before = memoryKilobytes(child.pid);
-		check(await load.run(units), units);
-		const used = memoryKilobytes(child.pid) - before;
-		check(await load.run(0), 0); // nobody was lost meanwhile
-		return { value: used / units };
-	} finally {
-		await load.end();
-	}
-}
-
 async function measure(context, workload, server) {
 	const setting = await newSetting(context, workload, server);
 	const child = await server.start(server.file, setting, workload);
+	const load = new Load(context.load, loadArguments(workload, setting));
+	const units = Math.round(workload.units * context.scale);
 	try {
-		const how = workload.memory ? measureMemory : measureCpu;
-		return await how(context, workload, server, child, setting);
+		if (workload.memory)
+			return await memoryPerUnit(load, child.pid, idleWarmUp, units);
+		return await cpuPerUnit(load, child.pid, Math.max(200, Math.round(units / 10)), units);
 	} finally {
+		await load.end();
 		await stop(child);
 		rmSync(setting.folder, { recursive: true, force: true });
 	}
@@ -240,11 +199,6 @@ async function runRounds(context, rounds, work, tested) {
 	return results;
 }
 
-// The median of a server's figures; null unless every round has one.
-function medianOf(figures) {
-	return figures?.length && figures.every(Boolean) ? median(figures.map((each) => each.value)) : null;
-}
-
 function ratio(ours, theirs) {
 	if (medianOf(ours) === null || medianOf(theirs) === null)
 		return null;
@@ -270,12 +224,6 @@ function summarise(work, results, tested) {
 			toFloor: ratio(figures.Pollux, figures.floor),
 		};
 	});
-}
-
-function showNumber(value) {
-	if (value === undefined)
-		return "–";
-	return value === null ? "errors" : value.toPrecision(value < 1 ? 2 : value < 100 ? 3 : 4);
 }
 
 function showRatio(value) {

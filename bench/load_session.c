@@ -308,6 +308,8 @@ static void session_on_opened(struct load_session *s, struct load_line *line)
 		session_receive(s, transport->receive, TASK_RECEIVE);
 		if (transport->carrier == BY_POLL)
 			session_stand(s);
+		else
+			line_close(line); /* what went before the WebSocket */
 	}
 }
 

@@ -1,4 +1,4 @@
-// What /proc tells of a process and its children: CPU time and memory. Linux only.
+// What /proc tells of a process and its children: CPU time, memory, descriptors. Linux only.
 
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -59,6 +59,19 @@ export function memoryKilobytes(pid) {
 		const pss = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${each}/smaps_rollup`));
 		const rss = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${each}/status`));
 		sum += Number((pss ?? rss ?? [0, 0])[1]);
+	}
+	return sum;
+}
+
+// Open descriptors of the tree.
+export function descriptors(pid) {
+	let sum = 0;
+	for (const each of processTree(pid)) {
+		try {
+			sum += readdirSync(`/proc/${each}/fd`).length;
+		} catch {
+			// it has ended meanwhile
+		}
 	}
 	return sum;
 }

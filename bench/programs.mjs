@@ -36,6 +36,11 @@ export function shareOneCpu() {
 		console.error("taskset or chrt is missing (Debian: util-linux): the kernel chooses the CPUs");
 }
 
+// What is started from here on runs where the kernel likes, for latencies.
+export function shareAllCpus() {
+	prefix = [];
+}
+
 function start(file, args, options) {
 	const [command, ...rest] = [...prefix, file, ...args];
 	const child = spawn(command, rest, options);

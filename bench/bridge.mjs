@@ -1,0 +1,201 @@
+// make bench-bridge: what the bridge of Pollux spends on the sessions of each transport, on sessions whose requests
+// come to another worker, and on messages for all beside servers that do the same.
+//
+// CPU time of all processes of the server for each unit of work, and their memory and descriptors for each idle
+// session; every measurement has an origin, a server and a load generator of its own. README.md says what a unit is.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+import { bridgeServer, transports, workerSettings } from "./bridge_servers.mjs";
+import { chosen, cpuPerUnit, check, medianOf, memoryPerUnit, showNumber } from "./measure.mjs";
+import { Load, freePort, shareAllCpus, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
+import { printTable } from "./table.mjs";
+
+const connections = 64;
+const rate = 200; // messages a second, for latencies
+const idleWarmUp = 2000;
+
+// A mode of the load generator each; `fields` are what it gives, for the columns of the table.
+const measures = [
+	{ name: "session", mode: "session", units: 2048, columns: [["session", "µs", "value"]] },
+	{ name: "deliver", mode: "deliver", units: 12800, columns: [["to client", "µs", "value"]] },
+	{ name: "send", mode: "send", units: 12800, columns: [["from client", "µs", "value"]] },
+	{
+		name: "idle", mode: "hold", units: 4000,
+		columns: [["idle", "KB", "value"], ["descriptors", "", "descriptors"]],
+	},
+	{ name: "latency", mode: "latency", units: 1000, columns: [["p50", "µs", "p50"], ["p99", "µs", "p99"]] },
+];
+
+const usage = `usage: bridge.mjs [--build DIR] [--pollux FILE] [--rounds N] [--tables NAME,…] [--only ROW,…]
+                  [--measures NAME,…] [--scale X] [--no-pin] [--json FILE]
+
+  --build     where the programs were built (.)
+  --pollux    the binary to measure (pollux in the build)
+  --rounds    interleaved rounds (5)
+  --tables    transports, workers
+  --only      of transports: ${transports.map((each) => each.name).join(", ")}
+              of workers: ${workerSettings.map((each) => each.name).join(", ")}
+  --measures  ${measures.map((each) => each.name).join(", ")}
+  --scale     that many times the units of a run (1)
+  --no-pin    let the kernel choose the CPUs for all, instead of one for all but latencies
+  --json      every figure of every round, into FILE`;
+
+function readOptions() {
+	try {
+		const { values } = parseArgs({
+			options: {
+				build: { type: "string", default: "." },
+				pollux: { type: "string" },
+				rounds: { type: "string", default: "5" },
+				tables: { type: "string" },
+				only: { type: "string" },
+				measures: { type: "string" },
+				scale: { type: "string", default: "1" },
+				"no-pin": { type: "boolean", default: false },
+				json: { type: "string" },
+				help: { type: "boolean", default: false },
+			},
+		});
+		if (!values.help && Number(values.rounds) >= 1 && Number(values.scale) > 0)
+			return values;
+	} catch (error) {
+		console.error(error.message);
+	}
+	console.error(usage);
+	process.exit(2);
+}
+
+function wholeRounds(units) {
+	return Math.max(1, Math.round(units / connections)) * connections;
+}
+
+async function run(context, measure, load, pid) {
+	const units = wholeRounds(measure.units * context.scale);
+	switch (measure.name) {
+	case "idle":
+		return memoryPerUnit(load, pid, wholeRounds(idleWarmUp * Math.min(1, context.scale)), units);
+	case "latency": {
+		check(await load.run(connections), connections);
+		const result = check(await load.run(units), units);
+		return { p50: result.p50_us, p99: result.p99_us };
+	}
+	default:
+		return cpuPerUnit(load, pid, wholeRounds(units / 8), units);
+	}
+}
+
+async function measureOne(context, measure, row) {
+	const folder = mkdtempSync(join(context.folder, "run-"));
+	const setting = { folder, port: await freePort(), origin: await freePort(), ...row.setting };
+	if (!context.pins || measure.name === "latency")
+		shareAllCpus();
+	else
+		shareOneCpu();
+	const origin = await startOrigin(join(context.build, "bench/origin"), setting.origin);
+	const server = await bridgeServer.start(context.pollux, setting);
+	const load = new Load(join(context.build, "bench/load"), [
+		measure.mode, `http://127.0.0.1:${setting.port}${row.transport.path}`, "--transport", row.transport.name,
+		"--control", `127.0.0.1:${setting.origin}`, "--connections", String(connections), "--rate", String(rate),
+		...(row.landing ? ["--landing", row.landing] : []),
+	]);
+	try {
+		return await run(context, measure, load, server.pid);
+	} finally {
+		await load.end();
+		await stop(server);
+		await stop(origin);
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
+
+// results[row][measure]: one entry a round, null for a run with errors. The order turns from round to round.
+async function measureTable(context, table) {
+	const results = Object.fromEntries(table.rows.map((row) =>
+		[row.name, Object.fromEntries(table.measures.map(({ name }) => [name, []]))]));
+	for (let round = 0; round < context.rounds; round++) {
+		for (const measure of table.measures) {
+			for (let i = 0; i < table.rows.length; i++) {
+				const row = table.rows[(i + round) % table.rows.length];
+				let figure = null;
+				try {
+					figure = await measureOne(context, measure, row);
+				} catch (error) {
+					console.error(`${row.name}, ${measure.name}, round ${round + 1}: ${error.message}`);
+				}
+				results[row.name][measure.name].push(figure);
+			}
+		}
+		console.error(`${table.name}: round ${round + 1} of ${context.rounds} done`);
+	}
+	return results;
+}
+
+function summarise(table, results) {
+	return table.rows.map((row) => ({
+		name: row.name,
+		title: row.title,
+		medians: Object.fromEntries(table.measures.flatMap((measure) => measure.columns.map(([title, , field]) =>
+			[title, medianOf(results[row.name][measure.name], field)]))),
+	}));
+}
+
+function printSummary(table, summary) {
+	const columns = table.measures.flatMap((measure) => measure.columns);
+	const head = [table.title, ...columns.map(([title, unit]) => unit ? `${title} ${unit}` : title)];
+	printTable(head, summary.map((row) => [row.title, ...columns.map(([title]) => showNumber(row.medians[title]))]));
+	console.log("");
+}
+
+function tablesOf(options) {
+	const wanted = chosen(measures, options.measures);
+	const tables = [
+		{ name: "transports", title: "one worker", rows: chosen(transports, options.only), measures: wanted },
+		{
+			name: "workers", title: "several workers", rows: chosen(workerSettings, options.only),
+			measures: wanted.filter(({ name }) => name !== "session"),
+		},
+	];
+	return chosen(tables, options.tables).filter((table) => table.rows.length > 0 && table.measures.length > 0);
+}
+
+async function main() {
+	const options = readOptions();
+	const tables = tablesOf(options);
+	if (tables.length === 0) {
+		console.error(usage);
+		return 2;
+	}
+	const folder = mkdtempSync(join(tmpdir(), "pollux-bench-"));
+	process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+	const context = {
+		folder, build: options.build, pollux: resolve(options.pollux ?? join(options.build, "pollux")),
+		rounds: Number(options.rounds), scale: Number(options.scale), pins: !options["no-pin"],
+	};
+	const all = { rounds: context.rounds, pinned: context.pins, cpu: cpus()[0]?.model, tables: {} };
+	try {
+		for (const table of tables) {
+			const results = await measureTable(context, table);
+			const summary = summarise(table, results);
+			printSummary(table, summary);
+			all.tables[table.name] = { summary, results };
+		}
+	} finally {
+		await stopAll();
+	}
+	console.log(`Medians of ${context.rounds} rounds. µs of session, to client, from client: CPU time of all processes of the
+server, for a session (opened, one message each way, closed) and for one message of 64 bytes. KB: its memory (PSS) for
+one more idle session. p50, p99: wall clock from the origin to the client at ${rate} messages a second over ${connections} sessions.`);
+	if (options.json)
+		writeFileSync(options.json, `${JSON.stringify(all, null, 1)}\n`);
+	const medians = Object.values(all.tables).flatMap(({ summary }) => summary.flatMap((row) => Object.values(row.medians)));
+	return medians.includes(null) ? 1 : 0;
+}
+
+for (const signal of ["SIGINT", "SIGTERM"])
+	process.on(signal, () => process.exit(130));
+
+process.exitCode = await main();
