@@ -9,6 +9,7 @@ import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { peerRows } from "./bridge_peers.mjs";
 import { bridgeServer, transports, workerSettings } from "./bridge_servers.mjs";
 import { chosen, cpuPerUnit, check, medianOf, memoryPerUnit, showNumber } from "./measure.mjs";
 import { Load, freePort, shareAllCpus, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
@@ -31,16 +32,19 @@ const measures = [
 ];
 
 const usage = `usage: bridge.mjs [--build DIR] [--pollux FILE] [--rounds N] [--tables NAME,…] [--only ROW,…]
-                  [--measures NAME,…] [--scale X] [--no-pin] [--json FILE]
+                  [--measures NAME,…] [--scale X] [--packages DIR] [--nchan FILE] [--no-pin] [--json FILE]
 
   --build     where the programs were built (.)
   --pollux    the binary to measure (pollux in the build)
   --rounds    interleaved rounds (5)
-  --tables    transports, workers
+  --tables    transports, workers (both), peers
   --only      of transports: ${transports.map((each) => each.name).join(", ")}
               of workers: ${workerSettings.map((each) => each.name).join(", ")}
+              of peers: ${[...new Set(peerRows.map((each) => each.name))].join(", ")}
   --measures  ${measures.map((each) => each.name).join(", ")}
   --scale     that many times the units of a run (1)
+  --packages  the folder in whose node_modules ws, sockjs and engine.io are, for peers (tests)
+  --nchan     nchan's module for nginx, for peers (where Debian has it)
   --no-pin    let the kernel choose the CPUs for all, instead of one for all but latencies
   --json      every figure of every round, into FILE`;
 
@@ -55,6 +59,8 @@ function readOptions() {
 				only: { type: "string" },
 				measures: { type: "string" },
 				scale: { type: "string", default: "1" },
+				"packages": { type: "string", default: new URL("../tests", import.meta.url).pathname },
+				nchan: { type: "string" },
 				"no-pin": { type: "boolean", default: false },
 				json: { type: "string" },
 				help: { type: "boolean", default: false },
@@ -96,11 +102,12 @@ async function measureOne(context, measure, row) {
 	else
 		shareOneCpu();
 	const origin = await startOrigin(join(context.build, "bench/origin"), setting.origin);
-	const server = await bridgeServer.start(context.pollux, setting);
+	const server = row.peer ? await row.peer.start(row.file, setting, context)
+		: await bridgeServer.start(context.pollux, setting);
 	const load = new Load(join(context.build, "bench/load"), [
 		measure.mode, `http://127.0.0.1:${setting.port}${row.transport.path}`, "--transport", row.transport.name,
-		"--control", `127.0.0.1:${setting.origin}`, "--connections", String(connections), "--rate", String(rate),
-		...(row.landing ? ["--landing", row.landing] : []),
+		"--control", `127.0.0.1:${row.peer ? setting.port : setting.origin}`, "--connections", String(connections), "--rate", String(rate),
+		...(row.landing ? ["--landing", row.landing] : []), ...(row.post ? ["--post", row.post] : []),
 	]);
 	try {
 		return await run(context, measure, load, server.pid);
@@ -112,14 +119,20 @@ async function measureOne(context, measure, row) {
 	}
 }
 
-// results[row][measure]: one entry a round, null for a run with errors. The order turns from round to round.
+function able(row, measure) {
+	return !row.measures || row.measures.includes(measure.name);
+}
+
+// results[row][measure]: one entry a round, null for a run with errors, none at all where the server cannot do it.
+// The order turns from round to round.
 async function measureTable(context, table) {
 	const results = Object.fromEntries(table.rows.map((row) =>
-		[row.name, Object.fromEntries(table.measures.map(({ name }) => [name, []]))]));
+		[row.name, Object.fromEntries(table.measures.filter((each) => able(row, each)).map(({ name }) => [name, []]))]));
 	for (let round = 0; round < context.rounds; round++) {
 		for (const measure of table.measures) {
-			for (let i = 0; i < table.rows.length; i++) {
-				const row = table.rows[(i + round) % table.rows.length];
+			const rows = table.rows.filter((row) => able(row, measure));
+			for (let i = 0; i < rows.length; i++) {
+				const row = rows[(i + round) % rows.length];
 				let figure = null;
 				try {
 					figure = await measureOne(context, measure, row);
@@ -139,7 +152,7 @@ function summarise(table, results) {
 		name: row.name,
 		title: row.title,
 		medians: Object.fromEntries(table.measures.flatMap((measure) => measure.columns.map(([title, , field]) =>
-			[title, medianOf(results[row.name][measure.name], field)]))),
+			[title, able(row, measure) ? medianOf(results[row.name][measure.name], field) : undefined]))),
 	}));
 }
 
@@ -150,7 +163,16 @@ function printSummary(table, summary) {
 	console.log("");
 }
 
-function tablesOf(options) {
+// Those of the peers that are installed, with their files.
+function installedPeers(context, names) {
+	return chosen(peerRows, names).map((row) => ({ ...row, file: row.peer?.find(context) })).filter((row) => {
+		if (row.peer && !row.file)
+			console.error(`${row.title} is not installed: left out`);
+		return !row.peer || row.file;
+	});
+}
+
+function tablesOf(options, context) {
 	const wanted = chosen(measures, options.measures);
 	const tables = [
 		{ name: "transports", title: "one worker", rows: chosen(transports, options.only), measures: wanted },
@@ -159,22 +181,28 @@ function tablesOf(options) {
 			measures: wanted.filter(({ name }) => name !== "session"),
 		},
 	];
+	if (options.tables?.split(",").includes("peers"))
+		tables.push({
+			name: "peers", title: "", rows: installedPeers(context, options.only),
+			measures: wanted.filter(({ name }) => name !== "latency"),
+		});
 	return chosen(tables, options.tables).filter((table) => table.rows.length > 0 && table.measures.length > 0);
 }
 
 async function main() {
 	const options = readOptions();
-	const tables = tablesOf(options);
-	if (tables.length === 0) {
-		console.error(usage);
-		return 2;
-	}
 	const folder = mkdtempSync(join(tmpdir(), "pollux-bench-"));
 	process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 	const context = {
 		folder, build: options.build, pollux: resolve(options.pollux ?? join(options.build, "pollux")),
+		packages: options["packages"], nchanModule: options.nchan,
 		rounds: Number(options.rounds), scale: Number(options.scale), pins: !options["no-pin"],
 	};
+	const tables = tablesOf(options, context);
+	if (tables.length === 0) {
+		console.error(usage);
+		return 2;
+	}
 	const all = { rounds: context.rounds, pinned: context.pins, cpu: cpus()[0]?.model, tables: {} };
 	try {
 		for (const table of tables) {

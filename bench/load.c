@@ -23,8 +23,8 @@
  * - hold: opens N sessions and holds them, polls included
  * - latency: messages to one session in turn, --rate a second; prints percentiles of what each took
  * --control is the origin behind the proxy, whose /push/ the URL has to lead to; with --post, who
- * takes messages for all by POST. --landing chooses connections by trial, so that all of them end
- * at the worker that owns the session, or none does.
+ * takes messages for all by POST, with a body B in which $M is the message. --landing chooses
+ * connections by trial, so that all of them end at the worker that owns the session, or none does.
  *
  * URL is http://HOST:PORT/PATH or https://HOST:PORT/PATH.
  *
@@ -259,6 +259,9 @@ static bool load_take_word(int option, const char *word)
 	case 'p':
 		load_bridge.post_path = word;
 		return true;
+	case 'b':
+		load_bridge.post_body = word;
+		return true;
 	case 'w':
 		load_bridge.landing = strcmp(word, "owner") == 0 ? LAND_AT_OWNER : LAND_ELSEWHERE;
 		return strcmp(word, "owner") == 0 || strcmp(word, "other") == 0;
@@ -313,6 +316,7 @@ static bool load_parse_options(int argc, char **argv, uint64_t *units)
 		{"transport", required_argument, NULL, 't'},
 		{"control", required_argument, NULL, 'o'},
 		{"post", required_argument, NULL, 'p'},
+		{"post-body", required_argument, NULL, 'b'},
 		{"landing", required_argument, NULL, 'w'},
 		{"rate", required_argument, NULL, 'r'},
 		{NULL, 0, NULL, 0},
@@ -340,7 +344,7 @@ int main(int argc, char **argv)
 			"            [--connections C] [--streams S] [--units N] "
 			"[--length BYTES] [--size BYTES]\n"
 			"       load session|deliver|send|hold|latency URL --transport T "
-			"[--control HOST:PORT] [--post PATH]\n"
+			"[--control HOST:PORT] [--post PATH [--post-body B]]\n"
 			"            [--landing owner|other] [--rate N] [--connections C] "
 			"[--units N] [--size BYTES]\n"
 			"T: %s\n",

@@ -47,15 +47,16 @@ static size_t answer_take_head(
 	a->status = head.n > 12 && slice_starts_with(head, SLICE("HTTP/1.1 ")) ? atoi(data + 9) : 0;
 	if (a->status == 101)
 		return size;
-	if (answer_find_field(head, SLICE("transfer-encoding"), &value))
+	if (answer_find_field(head, SLICE("transfer-encoding"), &value)) {
 		a->phase = ANSWER_IN_CHUNK_LINE;
-	else if (answer_find_field(head, SLICE("content-length"), &value) &&
-		slice_to_u64(value, &a->left))
+	} else if (answer_find_field(head, SLICE("content-length"), &value)) {
 		a->phase = ANSWER_IN_BODY;
-	else if (a->status == 204)
+		if (!slice_to_u64(value, &a->left))
+			*event = ANSWER_WRONG;
+	} else {
 		a->phase = ANSWER_IN_BODY;
-	else
-		*event = ANSWER_WRONG;
+		a->left = a->status == 204 ? 0 : UINT64_MAX; /* to the end of the connection */
+	}
 	if (a->phase == ANSWER_IN_BODY && a->left == 0) {
 		a->phase = ANSWER_IN_HEAD;
 		*event = ANSWER_END;

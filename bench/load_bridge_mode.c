@@ -203,7 +203,7 @@ static void standing_begin(const struct load_session_app *app,
 		go_on();
 		return;
 	}
-	if (!load_control_open(load_bridge.control, load_bridge.post_path, control_app)) {
+	if (!load_control_open(control_app)) {
 		load_count_error("--control HOST:PORT is missing");
 		load_give_up();
 		return;
@@ -215,6 +215,12 @@ static void standing_begin(const struct load_session_app *app,
 /* ---- rounds ---- */
 
 static size_t round_left; /* what is missing before the next one */
+
+static void round_finish_units(void)
+{
+	for (size_t i = 0; i < load.concurrency; i++)
+		load_finish_unit();
+}
 
 /* Counts the next round's units as started. False: there is none. */
 static bool round_take_units(void)
@@ -244,7 +250,10 @@ static void deliver_start(void)
 
 static void deliver_go_on(void)
 {
-	if (--round_left == 0 && round_take_units())
+	if (--round_left > 0)
+		return;
+	round_finish_units();
+	if (round_take_units())
 		deliver_start();
 }
 
@@ -255,7 +264,6 @@ static void deliver_on_message(struct load_session *s, const char *text)
 		return;
 	}
 	s->is_waiting = false;
-	load_finish_unit();
 	deliver_go_on();
 }
 
@@ -295,8 +303,7 @@ static void send_go_on(void)
 {
 	if (--round_left > 0)
 		return;
-	for (size_t i = 0; i < load.concurrency; i++)
-		load_finish_unit();
+	round_finish_units();
 	if (round_take_units())
 		send_start();
 }

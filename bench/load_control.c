@@ -4,6 +4,8 @@
 
 #include "bench/load.h"
 #include "bench/load_answer.h"
+#include "bench/load_session.h"
+#include "bench/load_transport.h"
 #include "bench/load_websocket.h"
 
 enum { COMMAND_MAX = 4096 };
@@ -12,19 +14,17 @@ static struct {
 	const struct load_control_app *app;
 	struct load_client client;
 	struct sock_address address;
-	const char *post_path;
 	bool is_ready;
 	struct load_answer answer;
 	struct buffer out;
 } control;
 
-bool load_control_open(
-	const char *address, const char *post_path, const struct load_control_app *app)
+bool load_control_open(const struct load_control_app *app)
 {
+	const char *address = load_bridge.control;
 	if (!address || !sock_parse_address(address, &control.address))
 		return false;
 	control.app = app;
-	control.post_path = post_path;
 	control.client.address = &control.address;
 	load_client_open(&control.client);
 	return true;
@@ -37,7 +37,7 @@ bool load_control_is_ready(void)
 
 bool load_control_posts(void)
 {
-	return control.post_path != NULL;
+	return load_bridge.post_path != NULL;
 }
 
 bool load_control_owns(const struct load_client *c)
@@ -53,7 +53,7 @@ static void control_send(void)
 void load_control_on_connected(struct load_client *c)
 {
 	(void)c;
-	if (control.post_path) {
+	if (load_bridge.post_path) {
 		control.is_ready = true;
 		control.app->on_ready();
 		return;
@@ -66,17 +66,26 @@ void load_control_on_connected(struct load_client *c)
 	control_send();
 }
 
+static void control_print_post(const char *text, size_t n)
+{
+	static struct buffer body;
+	struct load_words words = {.message = text, .message_size = n};
+	buffer_take(&body, buffer_length(&body));
+	load_transport_print(&body, load_bridge.post_body ? load_bridge.post_body : "$M", &words);
+	buffer_print(&control.out,
+		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n"
+		"Content-Length: %zu\r\n\r\n",
+		load_bridge.post_path, load.host, buffer_length(&body));
+	buffer_append(&control.out, buffer_bytes(&body), buffer_length(&body));
+}
+
 void load_control_say(const char *command, const char *text, size_t n)
 {
 	char payload[COMMAND_MAX], frame[WIRE_HEADER_MAX + COMMAND_MAX];
 	size_t command_size = strlen(command);
 	buffer_take(&control.out, buffer_length(&control.out));
-	if (control.post_path) {
-		buffer_print(&control.out,
-			"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n"
-			"Content-Length: %zu\r\n\r\n",
-			control.post_path, load.host, n);
-		buffer_append(&control.out, text, n);
+	if (load_bridge.post_path) {
+		control_print_post(text, n);
 	} else if (command_size + n <= COMMAND_MAX) {
 		memcpy(payload, command, command_size);
 		memcpy(payload + command_size, text, n);

@@ -14,10 +14,8 @@ struct load_control_app {
 	void (*on_answer)(void);
 };
 
-/* `address` is HOST:PORT. `post_path`: where messages are posted to; NULL: commands to our own
- * origin. False: no address. */
-bool load_control_open(
-	const char *address, const char *post_path, const struct load_control_app *app);
+/* To where load_bridge says. False: it does not. */
+bool load_control_open(const struct load_control_app *app);
 bool load_control_is_ready(void);
 /* Whether a message to all is answered. */
 bool load_control_posts(void);

@@ -52,6 +52,8 @@ static struct load_words session_words(const struct load_session *s, const char 
 	return (struct load_words){
 		.path = load.path,
 		.id = s->id,
+		.etag = s->etag,
+		.last_modified = s->last_modified,
 		.message = message,
 		.message_size = load.message_size,
 		.cursor = s->cursor,
@@ -60,7 +62,7 @@ static struct load_words session_words(const struct load_session *s, const char 
 }
 
 struct request {
-	const char *target, *fields, *body; /* templates; the fields as they are */
+	const char *target, *fields, *body; /* templates */
 	bool is_handshake;
 };
 
@@ -71,8 +73,9 @@ static void line_request(struct load_line *line, enum load_task task, const stru
 	struct buffer *out = &line->request;
 	buffer_take(out, buffer_length(out));
 	load_transport_print(out, request->target, words);
-	buffer_print(out, " HTTP/1.1\r\nHost: %s\r\n%s", load.host,
-		request->fields ? request->fields : "");
+	buffer_print(out, " HTTP/1.1\r\nHost: %s\r\n", load.host);
+	if (request->fields)
+		load_transport_print(out, request->fields, words);
 	if (request->is_handshake)
 		buffer_print(out,
 			"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -322,6 +325,8 @@ void load_session_open(struct load_session *s, const struct load_session_app *ap
 	s->in.client.session = s->out.client.session = s;
 	s->state = SESSION_OPENING;
 	s->cursor = s->n_sent = 0;
+	snprintf(s->etag, sizeof(s->etag), "0");
+	snprintf(s->last_modified, sizeof(s->last_modified), "Thu, 01 Jan 1970 00:00:00 GMT");
 	snprintf(s->id, sizeof(s->id), "%d-%llu", (int)getpid(), ++n_opened);
 	if (load_bridge.landing != LAND_ANYWHERE) {
 		n_pairing += load_bridge.landing == LAND_ELSEWHERE;
@@ -329,8 +334,11 @@ void load_session_open(struct load_session *s, const struct load_session_app *ap
 	} else if (transport->carrier == BY_WEBSOCKET && transport->receive) {
 		struct request request = {.target = transport->open, .fields = transport->fields};
 		line_request(&s->out, TASK_OPEN, &request, &words);
-	} else {
+	} else if (transport->open) {
 		session_receive(s, transport->open, TASK_OPEN);
+	} else {
+		session_receive(s, transport->receive, TASK_RECEIVE);
+		session_stand(s);
 	}
 }
 
@@ -478,6 +486,16 @@ static size_t session_take_frame(struct load_session *s, char *data, size_t n)
 	return size;
 }
 
+/* What the next poll goes on from, where that is told by fields. */
+static void session_note_fields(struct load_session *s, struct slice head)
+{
+	struct slice value;
+	if (answer_find_field(head, SLICE("etag"), &value))
+		snprintf(s->etag, sizeof(s->etag), "%.*s", SLICE_ARG(value));
+	if (answer_find_field(head, SLICE("last-modified"), &value))
+		snprintf(s->last_modified, sizeof(s->last_modified), "%.*s", SLICE_ARG(value));
+}
+
 /* ---- connections ---- */
 
 void load_session_on_connected(struct load_client *c)
@@ -516,6 +534,8 @@ size_t load_session_on_bytes(struct load_client *c, char *data, size_t n)
 		session_on_upgraded(s);
 	else if (status < 200 || (status > 299 && s->state != SESSION_CLOSING))
 		line_fail_status(line);
+	else if (event == ANSWER_HEAD && !load_bridge.transport->open)
+		session_note_fields(s, slice_of(data, size - 2));
 	else if (event == ANSWER_END)
 		line_on_answer(s, line);
 	else if (event == ANSWER_PIECE && session_is_stream(line))

@@ -56,7 +56,7 @@ struct load_session {
 	bool probe_fits;
 	struct load_session *next; /* among those that wait for another's name */
 	struct load_line in, out;
-	char id[64];
+	char id[64], etag[32], last_modified[40];
 	uint64_t cursor, n_sent;
 	/* The app's. */
 	uint64_t serial;
@@ -69,6 +69,7 @@ struct load_bridge {
 	enum load_landing landing;
 	const char *control;   /* HOST:PORT of the origin, or of who publishes */
 	const char *post_path; /* where messages are posted to; NULL: to our origin by commands */
+	const char *post_body; /* a template with $M */
 	uint64_t rate;	       /* messages a second, for latencies */
 };
 extern struct load_bridge load_bridge;

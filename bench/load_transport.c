@@ -112,6 +112,19 @@ static const struct load_transport transports[] = {
 		.confirm = "5",
 		.message = "4$M",
 	},
+	/* Subscribers of servers that publish; they have no sessions. */
+	{
+		.name = "subscriber-poll",
+		.carrier = BY_POLL,
+		.receive = "GET $P",
+		.fields = "If-Modified-Since: $T\r\nIf-None-Match: $E\r\n",
+	},
+	{
+		.name = "subscriber-stream",
+		.carrier = BY_STREAM,
+		.open = "GET $P",
+		.fields = "Accept: text/event-stream\r\n",
+	},
 	{
 		.name = "websocket",
 		.carrier = BY_WEBSOCKET,
@@ -162,6 +175,12 @@ void load_transport_print(struct buffer *out, const char *template, const struct
 			break;
 		case 'M':
 			buffer_append(out, words->message, words->message_size);
+			break;
+		case 'E':
+			buffer_append(out, words->etag, strlen(words->etag));
+			break;
+		case 'T':
+			buffer_append(out, words->last_modified, strlen(words->last_modified));
 			break;
 		case 'C':
 			transport_print_number(out, words->cursor);

@@ -2,7 +2,8 @@
  * How clients of each transport open a session, receive, send and close: a table of templates.
  *
  * In a template $P is the URL's path, $I the session's id, $C the cursor, $N the number of messages
- * sent so far, this one included, $M the message. A request's template is its method and target.
+ * sent so far, this one included, $M the message, $E and $T the ETag and Last-Modified of the last
+ * answer. A request's template is its method and target.
  */
 #ifndef BENCH_LOAD_TRANSPORT_H
 #define BENCH_LOAD_TRANSPORT_H
@@ -17,7 +18,7 @@ enum load_carrier { BY_POLL, BY_STREAM, BY_WEBSOCKET };
 struct load_transport {
 	const char *name;
 	enum load_carrier carrier;
-	const char *open;   /* a request, or for a WebSocket its handshake */
+	const char *open;   /* a request, or for a WebSocket its handshake; NULL: the first poll */
 	const char *opened; /* what the answer has when the session stands; NULL: any answer */
 	bool tells_id;	    /* the id follows upon that, up to a quote; else the client chooses */
 	/* The next poll; the rest of a stream that came to its end (NULL: it has none); the
@@ -42,7 +43,7 @@ const struct load_transport *load_transport_named(const char *name);
 const char *load_transport_names(void);
 
 struct load_words {
-	const char *path, *id, *message;
+	const char *path, *id, *message, *etag, *last_modified;
 	size_t message_size;
 	unsigned long long cursor, n_sent;
 };
