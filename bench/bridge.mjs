@@ -94,27 +94,36 @@ async function run(context, measure, load, pid) {
 	}
 }
 
+// Who tells the application what to send, or takes what is to be published.
+function controlPort(row, setting) {
+	if (!row.peer)
+		return setting.origin;
+	return row.postBody ? setting.control : setting.port;
+}
+
 async function measureOne(context, measure, row) {
 	const folder = mkdtempSync(join(context.folder, "run-"));
-	const setting = { folder, port: await freePort(), origin: await freePort(), ...row.setting };
+	const [port, origin, control] = [await freePort(), await freePort(), await freePort()];
+	const setting = { folder, port, origin, control, ...row.setting };
 	if (!context.pins || measure.name === "latency")
 		shareAllCpus();
 	else
 		shareOneCpu();
-	const origin = await startOrigin(join(context.build, "bench/origin"), setting.origin);
+	const application = await startOrigin(join(context.build, "bench/origin"), origin);
 	const server = row.peer ? await row.peer.start(row.file, setting, context)
 		: await bridgeServer.start(context.pollux, setting);
 	const load = new Load(join(context.build, "bench/load"), [
 		measure.mode, `http://127.0.0.1:${setting.port}${row.transport.path}`, "--transport", row.transport.name,
-		"--control", `127.0.0.1:${row.peer ? setting.port : setting.origin}`, "--connections", String(connections), "--rate", String(rate),
+		"--control", `127.0.0.1:${controlPort(row, setting)}`, "--connections", String(connections), "--rate", String(rate),
 		...(row.landing ? ["--landing", row.landing] : []), ...(row.post ? ["--post", row.post] : []),
+		...(row.postBody ? ["--post-body", row.postBody] : []),
 	]);
 	try {
 		return await run(context, measure, load, server.pid);
 	} finally {
 		await load.end();
 		await stop(server);
-		await stop(origin);
+		await stop(application);
 		rmSync(folder, { recursive: true, force: true });
 	}
 }

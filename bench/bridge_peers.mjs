@@ -1,9 +1,9 @@
 // Servers that do what the bridge does, or a part of it, for `bridge.mjs --tables peers`: nchan, a module of nginx
-// that publishes to subscribers, and the libraries whose dialects the bridge speaks, in Node.
+// that publishes to subscribers, Pushpin, a proxy that does, and the libraries whose dialects the bridge speaks, in Node.
 
 import { accessSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 import { transports } from "./bridge_servers.mjs";
 import { findProgram, startServer } from "./programs.mjs";
@@ -69,6 +69,43 @@ const nchan = {
 	},
 };
 
+function pushpinConfiguration({ folder, port, control }, file) {
+	return `
+[global]
+include={libdir}/internal.conf
+rundir=${folder}
+libdir=${join(dirname(file), "../lib/pushpin")}
+[runner]
+services=condure,zurl,pushpin-proxy,pushpin-handler
+http_port=127.0.0.1:${port}
+logdir=${folder}
+log_level=1
+client_maxconn=20000
+condure_bin=condure
+zurl_bin=zurl
+[proxy]
+routesfile=routes
+zurl_out_specs=ipc://${folder}/pushpin-zurl-in
+zurl_out_stream_specs=ipc://${folder}/pushpin-zurl-in-stream
+zurl_in_specs=ipc://${folder}/pushpin-zurl-out
+[handler]
+push_in_http_addr=127.0.0.1
+push_in_http_port=${control}
+message_rate=1000000
+message_hwm=1000000
+`;
+}
+
+const pushpin = {
+	find: () => findProgram("pushpin"),
+	start(file, setting) {
+		const path = join(setting.folder, "pushpin.conf");
+		writeFileSync(path, pushpinConfiguration(setting, file));
+		writeFileSync(join(setting.folder, "routes"), `* 127.0.0.1:${setting.origin}\n`);
+		return startServer(file, [`--config=${path}`, "--merge-output"], [setting.port, setting.control]);
+	},
+};
+
 function library(name) {
 	return {
 		find({ packages }) {
@@ -86,8 +123,6 @@ function library(name) {
 	};
 }
 
-const published = { post: "/publish", path: "/subscribe" };
-
 function ofPollux(name) {
 	const row = transports.find((each) => each.name === name);
 	return { ...row, title: `${row.title}: Pollux` };
@@ -95,10 +130,17 @@ function ofPollux(name) {
 
 function ofNchan(title, transport) {
 	return {
-		name: `nchan-${title}`, title: `${title}: nchan`, peer: nchan, measures: ["deliver", "idle"], post: published.post,
-		transport: { name: transport, path: published.path },
+		name: `nchan-${transport}`, title: `${title}: nchan`, peer: nchan, measures: ["deliver", "idle"], post: "/publish",
+		transport: { name: transport, path: "/subscribe" },
 	};
 }
+
+const ofPushpin = {
+	name: "pushpin-stream", title: "event stream: Pushpin", peer: pushpin, measures: ["deliver", "idle"],
+	post: "/publish/",
+	postBody: '{"items":[{"channel":"bench","formats":{"http-stream":{"content":"data: $M\\n\\n"}}}]}',
+	transport: { name: "subscriber-stream", path: "/grip" },
+};
 
 function ofNode(name, title, packageName) {
 	const row = transports.find((each) => each.name === name);
@@ -113,6 +155,7 @@ export const peerRows = [
 	ofNchan("long-poll", "subscriber-poll"),
 	ofPollux("sse"),
 	ofNchan("event stream", "subscriber-stream"),
+	ofPushpin,
 	ofPollux("websocket"),
 	ofNchan("WebSocket", "websocket"),
 	ofNode("websocket", "ws in Node", "ws"),

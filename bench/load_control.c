@@ -15,6 +15,7 @@ static struct {
 	struct load_client client;
 	struct sock_address address;
 	bool is_ready;
+	bool is_leaving; /* the answer said that the connection ends with it */
 	struct load_answer answer;
 	struct buffer out;
 } control;
@@ -53,9 +54,13 @@ static void control_send(void)
 void load_control_on_connected(struct load_client *c)
 {
 	(void)c;
-	if (load_bridge.post_path) {
+	if (load_bridge.post_path && !control.is_ready) {
 		control.is_ready = true;
 		control.app->on_ready();
+		return;
+	}
+	if (control.is_ready) {
+		control_send();
 		return;
 	}
 	buffer_print(&control.out,
@@ -92,13 +97,21 @@ void load_control_say(const char *command, const char *text, size_t n)
 		buffer_append(&control.out, frame,
 			websocket_write_frame(frame, WIRE_TEXT, payload, command_size + n));
 	}
-	control_send();
+	if (control.client.state == LOAD_CLOSED)
+		load_client_open(&control.client);
+	else
+		control_send();
 }
 
 static size_t control_take_answer(struct load_client *c, char *data, size_t n)
 {
 	enum answer_event event;
+	struct slice value;
 	size_t size = answer_take(&control.answer, data, n, &event);
+	if (event == ANSWER_HEAD)
+		control.is_leaving =
+			answer_find_field(slice_of(data, size - 2), SLICE("connection"), &value) &&
+			slice_list_has(value, SLICE("close"));
 	if (event == ANSWER_WRONG || (event == ANSWER_HEAD && control.answer.status > 299))
 		load_client_fail(c, "the control was refused");
 	else if (control.answer.status == 101) {
@@ -106,6 +119,8 @@ static size_t control_take_answer(struct load_client *c, char *data, size_t n)
 		control.app->on_ready();
 	} else if (event == ANSWER_END) {
 		buffer_take(&control.answer.body, buffer_length(&control.answer.body));
+		if (control.is_leaving)
+			load_client_close(c);
 		control.app->on_answer();
 	}
 	return size;
@@ -128,6 +143,11 @@ size_t load_control_on_bytes(struct load_client *c, char *data, size_t n)
 void load_control_on_closed(struct load_client *c)
 {
 	(void)c;
+	answer_reset(&control.answer);
+	if (control.is_leaving) {
+		control.is_leaving = false;
+		return;
+	}
 	if (control.is_ready && load.errors == 0)
 		load_count_error("the control connection was closed");
 	load_give_up();

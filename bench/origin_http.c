@@ -277,6 +277,15 @@ static void serve_push(struct conn *c, const struct http_request *request, struc
 	push_open(c, request, rest);
 }
 
+/* Hands the stream over to a proxy that publishes (GRIP), on the channel "bench". */
+static void serve_grip(struct conn *c, const struct http_request *request, struct slice rest)
+{
+	(void)rest;
+	http_write_head(c, request->keep_alive, 200, "text/event-stream",
+		"Grip-Hold: stream\r\nGrip-Channel: bench\r\nContent-Length: 6\r\n");
+	conn_write(c, ": hi\n\n", 6);
+}
+
 /* A path that ends in '/' stands for everything below it, but "/" for itself alone. */
 static const struct service {
 	struct slice method; /* HEAD goes with GET */
@@ -293,6 +302,7 @@ static const struct service {
 	{SLICE("GET"), SLICE("/chat"), serve_chat},
 	{SLICE("GET"), SLICE("/ws/ticker"), serve_ticker},
 	{SLICE("GET"), SLICE("/ticker/poll"), serve_ticker_poll},
+	{SLICE("GET"), SLICE("/grip"), serve_grip},
 	{SLICE("GET"), SLICE("/push/"), serve_push},
 };
 

@@ -68,3 +68,10 @@ test('sessions at the worker that has them and at another are measured', async (
 
 	assertFigures(workers, 4, ['to client', 'from client']);
 });
+
+test('applications in Node that speak the dialects themselves are measured', async (t) => {
+	const { peers } = await measured(t, '--tables', 'peers', '--measures', 'session,deliver,send',
+		'--only', 'node-websocket,node-engineio-polling,node-engineio-websocket');
+
+	assertFigures(peers, 3, ['session', 'to client', 'from client']);
+});
