@@ -48,5 +48,7 @@ export function medianOf(figures, field = "value") {
 export function showNumber(value) {
 	if (value === undefined)
 		return "–";
-	return value === null ? "errors" : value.toPrecision(value < 1 ? 2 : value < 100 ? 3 : 4);
+	if (value === null)
+		return "errors";
+	return value < 1000 ? value.toPrecision(value < 1 ? 2 : value < 100 ? 3 : 4) : String(Math.round(value));
 }
