@@ -96,6 +96,7 @@ struct conf_listen {
 	struct conf_address *addresses; /* 1 or 2 */
 	size_t n_addresses;
 	bool is_any;
+	bool is_between_workers; /* of no file: its peer passes on what its clients do */
 	int backlog;
 	int unix_mode; /* permission bits of a unix socket */
 

@@ -29,8 +29,11 @@ static int fail(struct h2_server *self, uint32_t error_code, const char *what)
 	return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+/* Between workers a connection is that of all clients: what some of them do is not to end it. */
 static int spend(struct h2_server *self, uint32_t cost, const char *what)
 {
+	if (self->listen->is_between_workers)
+		return 0;
 	if (LIKELY(h2_budget_spend(&self->budget, loop_now_ms(self->session.loop), cost)))
 		return 0;
 	return fail(self, NGHTTP2_ENHANCE_YOUR_CALM, what);

@@ -56,7 +56,7 @@ static void make_listen(struct conf_listen *listen, const struct conf *conf)
 	conf_options_set_defaults(CONF_SECTION_LISTEN, listen);
 	listen->conf = conf;
 	listen->name = memory_copy_string("workers");
-	listen->h2c = listen->http2_websocket = true;
+	listen->h2c = listen->http2_websocket = listen->is_between_workers = true;
 	listen->http2_max_streams = MAX_STREAMS;
 	listen->http2_queue = 64 << 20;
 	listen->max_header_size = MAX_HEAD;

@@ -105,6 +105,22 @@ test('the field between workers is nobody\'s to send', async (t) => {
 	assert.equal((await pollux.accessed()).client, '127.0.0.1');
 });
 
+test('clients that leave by the thousand end nobody else\'s streams between workers', async (t) => {
+	const { bridge, pollux } = await bridgeStage(t, { program: { workers: 2 } });
+	const opened = async (n) => Promise.all(Array.from({ length: n }, () => bridge.open()));
+	const [staying, leaving] = [await opened(12), await opened(20)];
+	const streams = await Promise.all(staying.map((session) => session.stream()));
+
+	// Each of them is half the time at the worker that does not have its session.
+	for (let n = 0; n < 200; n++)
+		for (const stream of await Promise.all(leaving.map((session) => session.stream())))
+			stream.close();
+	await Promise.all(staying.map((session) => session.delete()));
+	for (const stream of streams)
+		await stream.eventOf('close');
+	assert.doesNotMatch(pollux.log.text(), /too many/);
+});
+
 test('the owner of a session sees the client of the other worker', async (t) => {
 	const { session } = await openedSession(t, MANY);
 
