@@ -27,6 +27,7 @@ struct slot {
 
 struct master {
 	const struct conf *conf;
+	pid_t pid;
 	struct doors doors;
 	struct logs logs;
 	struct slot *slots;
@@ -60,8 +61,10 @@ static uint64_t now_ms(void)
 static void run_worker(struct master *self, size_t index)
 {
 	const struct conf *conf = self->conf;
-	struct worker_place place = {
-		.doors = &self->doors, .slot = index, .signals = &self->old_signals};
+	struct worker_place place = {.doors = &self->doors,
+		.slot = index,
+		.master = self->pid,
+		.signals = &self->old_signals};
 	int status;
 
 	free(self->slots);
@@ -235,7 +238,8 @@ static void say_that_we_listen(const struct master *self)
 
 int master_run(const struct conf *conf)
 {
-	struct master self = {.conf = conf_ref(conf), .n_slots = master_n_workers(conf)};
+	struct master self = {
+		.conf = conf_ref(conf), .pid = getpid(), .n_slots = master_n_workers(conf)};
 	bool is_open;
 
 	self.slots = memory_alloc_zeroed(self.n_slots * sizeof(*self.slots));

@@ -450,6 +450,17 @@ static bool open_doors(struct worker *self, const struct worker_place *place)
 	return doors_open(&self->own_doors, self->conf, 1);
 }
 
+/* The end of the master is ours. Asked for after a change of user, which forgets it; if it has gone
+ * before that, nobody would tell us. */
+static void follow_master(const struct worker *self, const struct worker_place *place)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+		log_warn(
+			"worker %zu would outlive its master: %s", self->slot + 1, strerror(errno));
+	if (getppid() != place->master)
+		(void)raise(SIGTERM);
+}
+
 static bool worker_open(
 	struct worker *self, const struct conf *conf, const struct worker_place *place)
 {
@@ -469,10 +480,8 @@ static bool worker_open(
 		access_log_share(self->access_log);
 	if (!open_backends(self) || !drop_privileges(conf))
 		return false;
-	/* The end of the master is ours. Asked for here, for a change of user forgets it. */
-	if (place != NULL && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
-		log_warn(
-			"worker %zu would outlive its master: %s", self->slot + 1, strerror(errno));
+	if (place != NULL)
+		follow_master(self, place);
 	open_bridges(self);
 	open_clients(self);
 	/* Before anybody is told that it listens. */

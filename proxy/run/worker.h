@@ -32,7 +32,8 @@ MUST_USE bool worker_check_user(const struct conf *conf);
 /* Which of several workers it is. */
 struct worker_place {
 	struct doors *doors;
-	size_t slot;		 /* from 0 */
+	size_t slot; /* from 0 */
+	pid_t master;
 	const sigset_t *signals; /* the mask to set once signals are heard; they wait until then */
 };
 
