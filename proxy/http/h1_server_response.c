@@ -89,6 +89,12 @@ static void start_tunnel(struct h1_server *self)
 	conn_rest(self->conn);
 }
 
+static void look_at(struct h1_server *self, uint64_t at_ms)
+{
+	if (at_ms < self->timer.deadline_ms)
+		timer_set_at(self->loop, &self->timer, at_ms);
+}
+
 /* The rules end it: the reason is kept, and both sides get their closes. */
 static void note_fault(struct h1_server *self)
 {
@@ -112,6 +118,7 @@ bool h1_server_tick_tunnel(struct h1_server *self, uint64_t now_ms)
 	links = (struct ws_guard_links){
 		.n_unacknowledged = exchange_unacknowledged(x),
 		.progress = exchange_progress(x),
+		.is_client_busy = pipe_size(&x->res_body) > 0,
 		.is_backend_busy = pipe_size(&x->req_body) > 0,
 	};
 	if (!ws_tunnel_tick(self->ws, &links, now_ms)) {
@@ -184,8 +191,12 @@ static void send_to_client(struct h1_server *self)
 		self->x->n_response_body += n;
 		self->progress_ms = now;
 	}
-	if (bytes_size(out) > before)
+	if (bytes_size(out) > before) {
 		conn_flush(self->conn);
+		/* Whether the client takes it; and a ping may be among it. */
+		look_at(self, now + (uint64_t)self->listen->write_timeout_ms);
+		look_at(self, ws_tunnel_deadline(self->ws));
+	}
 	/* What is left is asked for again when there is room. */
 	if (pipe_size(from) > 0)
 		(void)conn_output_room(self->conn);
@@ -196,15 +207,18 @@ static void send_to_client(struct h1_server *self)
 static void pump_tunnel(struct h1_server *self)
 {
 	struct exchange *x = self->x;
+	bool is_cut = x->res_body.is_aborted || self->is_aborted;
+	bool has_fault;
 
 	send_to_client(self);
 	note_fault(self);
-	/* After a fault there is nothing to wait for but the backend's end, or the client's close.
-	 */
-	if (ws_tunnel_fault(self->ws) != REASON_NONE &&
-		(x->res_body.is_aborted || self->is_aborted || pipe_is_ended(&x->res_body)))
+	has_fault = ws_tunnel_fault(self->ws) != REASON_NONE;
+	/* After a fault there is nothing to wait for but the backend's end, or the client's close;
+	 * and once the client has its close, a cut must not overtake it. */
+	if ((has_fault && (is_cut || pipe_is_ended(&x->res_body))) ||
+		(self->ws->to_client.is_told && is_cut))
 		h1_server_finish(self);
-	else if ((x->res_body.is_aborted || self->is_aborted) && pipe_size(&x->res_body) == 0)
+	else if (is_cut && pipe_size(&x->res_body) == 0)
 		h1_server_cut(self, REASON_TUNNEL_CUT);
 	else if (pipe_is_ended(&x->res_body) && pipe_is_ended(&x->req_body))
 		h1_server_finish(self);
@@ -387,6 +401,7 @@ void h1_server_read_tunnel(struct h1_server *self)
 	note_fault(self);
 	if (conn_has_input_ended(self->conn)) {
 		conn_set_reading(self->conn, false);
+		ws_tunnel_end_client(self->ws);
 		pipe_put_end(&x->req_body);
 	} else {
 		conn_set_reading(self->conn, pipe_room(&x->req_body) > 0);

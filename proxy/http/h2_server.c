@@ -149,6 +149,25 @@ static bool is_malformed(enum reason reason)
 	return reason == REASON_BAD_REQUEST || reason == REASON_BAD_HOST;
 }
 
+/* A client may not wait for the answer: what came with the head, before it was known to be that of
+ * a WebSocket, goes through its tunnel as well. */
+static void sift_early_bytes(struct h2_server_stream *stream)
+{
+	struct pipe *in = stream->base.in;
+	bool has_end = in != NULL && in->has_end;
+	struct bytes early;
+
+	if (in == NULL || in->is_aborted)
+		return;
+	bytes_init(&early);
+	bytes_move_all(&early, &in->bytes);
+	in->has_end = false;
+	(void)ws_tunnel_to_backend(
+		stream->base.ws, &early, in, loop_now_ms(stream->server->session.loop));
+	if (has_end)
+		h2_server_end_input(stream);
+}
+
 static void take_request(struct h2_server_stream *stream)
 {
 	struct h2_server *self = stream->server;
@@ -179,8 +198,12 @@ static void take_request(struct h2_server_stream *stream)
 		exchange_abort(x, reason);
 	else
 		self->service->on_request(self->service->arg, x);
-	if (x->tunnel_rules != NULL && stream->base.ws != NULL)
+	if (x->tunnel_rules != NULL && stream->base.ws != NULL) {
 		ws_tunnel_watch(stream->base.ws, x->tunnel_rules, loop_now_ms(self->session.loop));
+		stream->base.on_sifted = h2_server_on_sifted;
+	}
+	if (stream->base.ws != NULL)
+		sift_early_bytes(stream);
 	if (x->max_body_size > 0 && x->n_request_body > x->max_body_size &&
 		stream->refusal == REASON_NONE && x->state != EXCHANGE_OVER)
 		h2_server_refuse_body(stream, REASON_BODY_TOO_LARGE);
@@ -470,8 +493,11 @@ static void server_drain(struct server_codec *base, struct spread *closes)
 		if (!stream->base.is_tunnel)
 			continue;
 		has_tunnels = true;
-		if (stream->x.says_farewell)
+		/* Its handler has a time of the same window for it. */
+		if (stream->x.says_farewell) {
+			latest = closes != NULL ? closes->start_ms + closes->window_ms : now;
 			continue;
+		}
 		stream->base.ws->leave_ms = closes != NULL ? spread_next_ms(closes) : now;
 		latest = MAX(latest, stream->base.ws->leave_ms);
 	}

@@ -199,9 +199,11 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-static void end_input(struct h2_server_stream *stream)
+void h2_server_end_input(struct h2_server_stream *stream)
 {
 	stream->base.is_in_ended = true;
+	if (stream->base.ws != NULL)
+		ws_tunnel_end_client(stream->base.ws);
 	if (stream->base.in != NULL)
 		pipe_put_end(stream->base.in);
 }
@@ -223,7 +225,7 @@ static void on_message(struct h2_server *self, const nghttp2_frame *frame)
 		stream->section = NULL;
 	}
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-		end_input(stream);
+		h2_server_end_input(stream);
 }
 
 static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -330,6 +332,10 @@ static int on_data(
 	}
 	h2_stream_put(&stream->base, p, n);
 	h2_server_look_for_fault(stream);
+	/* Its answer to our close, and our side is over: no need to wait for its end. */
+	if (stream->base.is_tunnel && stream->base.is_out_ended &&
+		ws_tunnel_has_left(stream->base.ws))
+		h2_server_stop_request(stream);
 	if (!stream->base.is_in_ended)
 		h2_server_look_in(self, self->listen->body_timeout_ms);
 	return 0;
@@ -394,9 +400,6 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
 		h2_budget_earn(&self->budget, 2 * H2_COST_WINDOW_UPDATE);
-		/* The backend's frames are judged where they leave. */
-		if (stream != NULL)
-			h2_server_look_for_fault(stream);
 		if (stream != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
 			on_end_sent(self, stream);
 		break;

@@ -140,6 +140,8 @@ void h2_server_log(const struct h2_server *self, const char *what);
 struct h1_limits h2_server_limits(const struct h2_server *self);
 
 /* h2_server_frames.c */
+/* The request is whole, or the client has ended its side of the tunnel. */
+void h2_server_end_input(struct h2_server_stream *stream);
 /* The rest of the request is not wanted (RFC 9113 section 8.1). */
 void h2_server_stop_request(struct h2_server_stream *stream);
 /* The callbacks of all sessions. */
@@ -154,6 +156,8 @@ void h2_server_flush_tunnel(struct h2_server_stream *stream);
 MUST_USE bool h2_server_tick_tunnel(struct h2_server_stream *stream, uint64_t now_ms);
 /* Its rules may end it. */
 void h2_server_look_for_fault(struct h2_server_stream *stream);
+/* What came from the backend was judged, and a ping may be on its way. */
+void h2_server_on_sifted(struct h2_stream *base);
 
 /* h2_server_timer.c */
 void h2_server_on_timer(void *arg);

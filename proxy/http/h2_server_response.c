@@ -166,6 +166,14 @@ void h2_server_look_for_fault(struct h2_server_stream *stream)
 		h2_server_set_due(stream, DUE_FAULT);
 }
 
+void h2_server_on_sifted(struct h2_stream *base)
+{
+	struct h2_server_stream *stream = CONTAINER_OF(base, struct h2_server_stream, base);
+
+	h2_server_look_for_fault(stream);
+	h2_server_look_at(stream->server, ws_tunnel_deadline(base->ws));
+}
+
 bool h2_server_tick_tunnel(struct h2_server_stream *stream, uint64_t now_ms)
 {
 	struct exchange *x = &stream->x;
@@ -176,6 +184,7 @@ bool h2_server_tick_tunnel(struct h2_server_stream *stream, uint64_t now_ms)
 	links = (struct ws_guard_links){
 		.n_unacknowledged = exchange_unacknowledged(x),
 		.progress = exchange_progress(x),
+		.is_client_busy = pipe_size(&x->res_body) > 0,
 		.is_backend_busy = pipe_size(&x->req_body) > 0,
 	};
 	if (!ws_tunnel_tick(stream->base.ws, &links, now_ms)) {

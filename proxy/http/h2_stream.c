@@ -93,9 +93,12 @@ static size_t available(struct h2_stream *self, size_t max)
 	size_t n;
 
 	if (self->is_tunnel && self->ws != NULL) {
-		if (bytes_size(&self->staged) == 0)
+		if (bytes_size(&self->staged) == 0) {
 			(void)ws_tunnel_to_client(self->ws, self->out, &self->staged, max,
 				loop_now_ms(self->session->loop));
+			if (self->on_sifted != NULL)
+				self->on_sifted(self);
+		}
 		return MIN(bytes_size(&self->staged), max);
 	}
 	n = MIN(pipe_size(self->out), max);

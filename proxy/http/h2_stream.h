@@ -58,7 +58,9 @@ struct h2_stream {
 
 	/* To the peer. */
 	struct pipe *out;
-	struct ws_tunnel *ws;  /* watches the frames of a WebSocket; NULL: nobody does */
+	struct ws_tunnel *ws; /* watches the frames of a WebSocket; NULL: nobody does */
+	/* `ws` has been at work, maybe within nghttp2. NULL: nobody asks. */
+	void (*on_sifted)(struct h2_stream *self);
 	struct bytes staged;   /* what `ws` has let through */
 	uint64_t out_left;     /* of a body with a length */
 	uint64_t n_out;	       /* in DATA frames so far */

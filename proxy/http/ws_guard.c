@@ -122,6 +122,12 @@ void ws_guard_hear(struct ws_guard_side *side, uint64_t now_ms)
 	side->is_ping_due = false;
 }
 
+void ws_guard_end(struct ws_guard_side *side)
+{
+	side->ping_ms = side->pinged_ms = 0;
+	side->is_ping_due = false;
+}
+
 bool ws_guard_may_be_pong(const struct ws_guard_side *side, const struct ws_frame *frame)
 {
 	return frame->opcode == WS_OP_PONG && frame->length == WS_GUARD_PING_SIZE &&
@@ -188,6 +194,11 @@ void ws_guard_tick(struct ws_guard *self, const struct ws_guard_links *links, ui
 
 	if (self->fault.reason != REASON_NONE)
 		return;
+	/* Who is held back is not silent. */
+	if (links->is_backend_busy)
+		ws_guard_hear(&self->client, now_ms);
+	if (links->is_client_busy)
+		ws_guard_hear(&self->backend, now_ms);
 	if (side_deadline(self, &self->client) <= now_ms) {
 		tick_side(self, &self->client, is_client_taking, now_ms);
 		self->progress = links->progress;

@@ -62,13 +62,18 @@ struct ws_guard {
 struct ws_guard_links {
 	uint64_t n_unacknowledged; /* bytes that the client's TCP has not acknowledged */
 	uint64_t progress;	   /* grows while it acknowledges any: exchange_progress */
-	bool is_backend_busy;	   /* it has not taken what stands before the ping */
+	/* A side has not taken all that came for it: its ping stands behind that, and bytes of the
+	 * other one may wait unheard. */
+	bool is_client_busy;
+	bool is_backend_busy;
 };
 
 void ws_guard_init(struct ws_guard *self, const struct conf_tunnel *rules, uint64_t now_ms);
 
 /* Bytes of this side have come. */
 void ws_guard_hear(struct ws_guard_side *side, uint64_t now_ms);
+/* It has ended its direction: nothing comes any more, and no answer is expected. */
+void ws_guard_end(struct ws_guard_side *side);
 /*
  * A frame of the side begins; head_size is that of its head. False: it is too much, and the fault
  * says how.

@@ -334,6 +334,8 @@ size_t ws_tunnel_to_client(
 
 	n = bytes_round_up(&from->bytes, n);
 	if (self->watch != NULL) {
+		if (from->has_end)
+			ws_guard_end(&self->watch->guard.backend);
 		bytes_init(&in);
 		total = pipe_take(from, &in, n);
 		sift(self, &self->to_client, &in, out, now_ms);
@@ -390,6 +392,13 @@ size_t ws_tunnel_to_backend(
 	return total;
 }
 
+void ws_tunnel_end_client(struct ws_tunnel *self)
+{
+	self->to_backend.has_ended = true;
+	if (self->watch != NULL)
+		ws_guard_end(&self->watch->guard.client);
+}
+
 void ws_tunnel_leave(struct ws_tunnel *self)
 {
 	self->is_leaving = true;
@@ -398,7 +407,8 @@ void ws_tunnel_leave(struct ws_tunnel *self)
 
 bool ws_tunnel_has_left(const struct ws_tunnel *self)
 {
-	return self->to_client.is_told && self->to_backend.has_closed;
+	return self->to_client.is_told &&
+		(self->to_backend.has_closed || self->to_backend.has_ended);
 }
 
 enum reason ws_tunnel_fault(const struct ws_tunnel *self)

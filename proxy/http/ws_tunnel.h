@@ -35,6 +35,7 @@ struct ws_direction {
 	bool is_lost;	 /* not frames */
 	bool has_closed; /* a close frame of the peer has passed */
 	bool is_told;	 /* our close stands in it: what follows is dropped */
+	bool has_ended;	 /* the peer will say nothing more */
 };
 
 struct ws_watch; /* ws_tunnel.c */
@@ -59,9 +60,12 @@ size_t ws_tunnel_to_client(
 size_t ws_tunnel_to_backend(
 	struct ws_tunnel *self, struct bytes *in, struct pipe *to, uint64_t now_ms);
 
+/* The client has ended its side. That of the backend shows in its pipe. */
+void ws_tunnel_end_client(struct ws_tunnel *self);
+
 /* From now on a close goes out at each next boundary; call both movers once to have it done. */
 void ws_tunnel_leave(struct ws_tunnel *self);
-/* The client has had our close and answered it, so that its connection can be closed. */
+/* The client has had our close and answered it, or cannot, so that its connection can be closed. */
 bool ws_tunnel_has_left(const struct ws_tunnel *self);
 /* Why the rules end it; REASON_NONE. May change with each call of a mover or of ws_tunnel_tick. */
 enum reason ws_tunnel_fault(const struct ws_tunnel *self);

@@ -54,6 +54,7 @@ static inline int set_up_h2(void **state)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	base->loop = loop_new_fake(1000000);
+	base->tunnel_timeout_ms = 60000;
 	base->client = conn_fake_new(base->loop);
 	base->backend = conn_fake_new(base->loop);
 	base->listen = (struct conf_listen){.header_timeout_ms = 15000,

@@ -30,6 +30,8 @@ struct world {
 	struct fetcher *fetcher;     /* NULL: closed */
 	struct exchange *x;	     /* NULL: over */
 	struct fetch fetch;
+	struct conf_tunnel rules; /* of tunnels, if any is set */
+	uint64_t tunnel_timeout_ms;
 	bool is_fetching;
 	bool is_reusable; /* the fetcher came back */
 	enum reason failure;
@@ -49,7 +51,7 @@ static inline void on_head(void *arg, struct response_head *head)
 {
 	struct world *world = arg;
 
-	world->x->tunnel_timeout_ms = 60000;
+	world->x->tunnel_timeout_ms = world->tunnel_timeout_ms;
 	exchange_respond(world->x, head);
 }
 
@@ -89,6 +91,8 @@ static inline void on_request(void *arg, struct exchange *x)
 
 	world->x = x;
 	x->max_body_size = 20;
+	if (world->rules.is_set)
+		x->tunnel_rules = &world->rules;
 	exchange_set_handler(x, &handler, world);
 	fetch_init(&world->fetch, world->loop, &x->arena, x->req, &owner, world);
 	world->fetch.body = x->req->body;
@@ -151,6 +155,7 @@ static inline int set_up(void **state)
 	struct world *world = memory_alloc_zeroed(sizeof(*world));
 
 	world->loop = loop_new_fake(1000000);
+	world->tunnel_timeout_ms = 60000;
 	world->client = conn_fake_new(world->loop);
 	world->backend = conn_fake_new(world->loop);
 	world->listen = (struct conf_listen){.header_timeout_ms = 15000,

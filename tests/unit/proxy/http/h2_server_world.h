@@ -43,6 +43,7 @@ struct world {
 	size_t n_seen;
 	bool is_reading; /* exchanges to come are read */
 	uint64_t max_body_size;
+	struct conf_tunnel rules; /* of tunnels, if any is set */
 	char log[4096];				  /* "200 none, 0 bad-request" */
 	uint64_t n_request_body, n_response_body; /* of the latest line */
 	int n_busy, n_waiting;
@@ -98,6 +99,8 @@ static inline void on_request(void *arg, struct exchange *x)
 	bytes_init(&seen->body);
 	(void)snprintf(seen->target, sizeof(seen->target), "%.*s", SLICE_ARG(x->req->target));
 	x->max_body_size = world->max_body_size;
+	if (x->req->is_websocket && world->rules.is_set)
+		x->tunnel_rules = &world->rules;
 	exchange_set_handler(x, &handler, seen);
 	pipe_set_reader(&x->req_body, on_readable, seen);
 }
