@@ -193,10 +193,11 @@ static void send_to_client(struct h1_server *self)
 	}
 	if (bytes_size(out) > before) {
 		conn_flush(self->conn);
-		/* Whether the client takes it; and a ping may be among it. */
+		/* Whether the client takes it. */
 		look_at(self, now + (uint64_t)self->listen->write_timeout_ms);
-		look_at(self, ws_tunnel_deadline(self->ws));
 	}
+	/* A ping has gone out, or its answer has come. */
+	look_at(self, ws_tunnel_deadline(self->ws));
 	/* What is left is asked for again when there is room. */
 	if (pipe_size(from) > 0)
 		(void)conn_output_room(self->conn);
@@ -397,6 +398,7 @@ void h1_server_read_tunnel(struct h1_server *self)
 	if (n > 0) {
 		x->n_request_body += n;
 		self->progress_ms = loop_now_ms(self->loop);
+		look_at(self, ws_tunnel_deadline(self->ws));
 	}
 	note_fault(self);
 	if (conn_has_input_ended(self->conn)) {

@@ -331,7 +331,8 @@ static int on_data(
 		return 0;
 	}
 	h2_stream_put(&stream->base, p, n);
-	h2_server_look_for_fault(stream);
+	if (stream->base.on_sifted != NULL)
+		stream->base.on_sifted(&stream->base);
 	/* Its answer to our close, and our side is over: no need to wait for its end. */
 	if (stream->base.is_tunnel && stream->base.is_out_ended &&
 		ws_tunnel_has_left(stream->base.ws))

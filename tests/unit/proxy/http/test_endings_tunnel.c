@@ -242,6 +242,34 @@ static void test_no_timeout_but_pings(void **state)
 	logged(world, 101, REASON_PONG_TIMEOUT);
 }
 
+/* An answer brings the next time nearer than that of the answer was. */
+static void test_pings_that_are_closer_than_their_timeout(void **state)
+{
+	struct world *world = *state;
+	uint8_t pong[] = "\x8a\x08pollux\0";
+
+	open_with(world,
+		&(struct conf_tunnel){
+			.ping_client_ms = 1000, .ping_backend_ms = 1000, .pong_timeout_ms = 9000});
+	(void)take_text(world->backend);
+	for (uint8_t i = 1; i < 9; i++) {
+		loop_advance(world->loop, 1000);
+		assert_int_equal(bytes_size(conn_fake_sent(world->client)), 10);
+		assert_int_equal(bytes_size(conn_fake_sent(world->backend)), 14);
+		bytes_clear(conn_fake_sent(world->backend));
+		client_sends(world,
+			"\x8a\x81"
+			"abcdx");
+		backend_sees(world,
+			"\x8a\x81"
+			"abcdx");
+		pong[9] = i;
+		conn_fake_feed(world->backend, pong, 10);
+		turn(world);
+		bytes_clear(conn_fake_sent(world->client));
+	}
+}
+
 /* write_timeout holds for tunnels, whatever else has a time. */
 static void test_a_client_that_takes_nothing_is_cut(void **state)
 {
@@ -363,6 +391,7 @@ int main(void)
 		TEST(test_a_client_that_is_held_back_is_not_silent),
 		TEST(test_a_backend_that_is_held_back_is_not_silent),
 		TEST(test_no_timeout_but_pings),
+		TEST(test_pings_that_are_closer_than_their_timeout),
 		TEST(test_a_client_that_takes_nothing_is_cut),
 		TEST(test_a_close_in_its_turn),
 		TEST(test_a_half_closed_client_leaves_with_its_close),

@@ -218,6 +218,24 @@ static void an_answer_is_kept(void **state)
 	logged(world, "");
 }
 
+/* An answer brings the next time nearer than that of the answer was. */
+static void pings_may_be_closer_than_their_timeout(void **state)
+{
+	struct world *world = *state;
+	int32_t id;
+
+	world->rules = (struct conf_tunnel){
+		.is_set = true, .ping_client_ms = 1000, .pong_timeout_ms = 9000};
+	id = open_tunnel(world);
+	world->seen[0].x->tunnel_timeout_ms = 0;
+	for (int i = 1; i < 9; i++) {
+		advance(world, 1000);
+		assert_int_equal(bytes_size(&h2_peer_stream(world->peer, id)->body), 10);
+		bytes_clear(&h2_peer_stream(world->peer, id)->body);
+		CLIENT_PUTS(world, id, "\x8a\x81" MASK "x");
+	}
+}
+
 static void who_has_ended_is_not_asked(void **state)
 {
 	struct world *world = *state;
@@ -324,6 +342,7 @@ int main(void)
 		TEST(a_close_that_comes_after_our_end),
 		TEST(a_silent_client_is_given_up),
 		TEST(an_answer_is_kept),
+		TEST(pings_may_be_closer_than_their_timeout),
 		TEST(who_has_ended_is_not_asked),
 		TEST_UNSTARTED(who_is_held_back_is_not_silent),
 		TEST(tunnels_close_in_their_turn),
