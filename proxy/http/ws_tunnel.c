@@ -231,7 +231,11 @@ static void let_pass(struct ws_tunnel *self, struct ws_direction *direction,
 
 	if (ws_guard_admit(&self->watch->guard, sender(self, direction), frame, size, now_ms)) {
 		bytes_append(out, head, size);
-		direction->has_closed |= frame->opcode == WS_OP_CLOSE;
+		if (frame->opcode == WS_OP_CLOSE) {
+			direction->has_closed = true;
+			/* It need not answer pings any more (RFC 6455 section 5.5.2). */
+			ws_guard_end(sender(self, direction));
+		}
 		return;
 	}
 	start_fault(self, now_ms);

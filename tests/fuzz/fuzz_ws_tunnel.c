@@ -1,9 +1,10 @@
 /*
  * Both sides of a watched tunnel. The first bytes are rules and the size of pieces; the rest are
- * steps: bytes of a side as they stand, a frame of a side, time that passes, the order to leave. In
- * one piece and in pieces the same must come out. What comes out of a direction are whole frames of
- * those that went in, in their order, with nothing between them but our pings, without answers to
- * those, and at the end at most one close of ours; no message is larger than the rules allow.
+ * steps: bytes of a side as they stand, a frame of a side, its end, time that passes, the order to
+ * leave. In one piece and in pieces the same must come out. What comes out of a direction are whole
+ * frames of those that went in, in their order, with nothing between them but our pings, without
+ * answers to those, and at the end at most one close of ours; no message is larger than the rules
+ * allow.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct world {
 	struct side to_backend_side;
 	size_t piece;
 	uint64_t now_ms;
+	bool has_client_ended;
 	bool is_cut;
 };
 
@@ -95,6 +97,8 @@ static void put(struct world *world, bool from_client, const uint8_t *p, size_t 
 {
 	struct side *side = from_client ? &world->to_backend_side : &world->to_client;
 
+	if (from_client ? world->has_client_ended : world->from_backend.has_end)
+		return;
 	bytes_append(&side->in, p, n);
 	while (n > 0) {
 		size_t part = MIN(n, world->piece);
@@ -148,6 +152,20 @@ static void pass(struct world *world, uint64_t ms, bool is_busy)
 	world->now_ms = end;
 }
 
+/* One side ends, or we do. */
+static void end(struct world *world, unsigned who)
+{
+	if (who == 1) {
+		world->has_client_ended = true;
+		ws_tunnel_end_client(world->ws);
+	} else if (who == 2) {
+		pipe_put_end(&world->from_backend);
+	} else {
+		ws_tunnel_leave(world->ws);
+	}
+	move(world, NULL, 0);
+}
+
 static void play(struct world *world, const uint8_t *p, size_t left)
 {
 	while (left >= 3 && !world->is_cut) {
@@ -165,8 +183,7 @@ static void play(struct world *world, const uint8_t *p, size_t left)
 			pass(world, n * 8, (p[0] & 1) != 0);
 			break;
 		case 3:
-			ws_tunnel_leave(world->ws);
-			move(world, NULL, 0);
+			end(world, p[0] & 15);
 			break;
 		case 4:
 		case 5:

@@ -619,6 +619,65 @@ static void test_no_ping_after_a_close(void **state)
 	close_world(&world);
 }
 
+/* Who has said its last word, or has ended, is not asked any more; the other one is. */
+static void test_no_ping_to_who_cannot_answer(void **state)
+{
+	static const struct conf_tunnel rules = {.ping_client_ms = 3000, .ping_backend_ms = 5000};
+	struct world world;
+
+	(void)state;
+	open_world(&world, &rules);
+	assert_true(wait(&world, 3000));
+	client_frame(&world, true, WS_OP_CLOSE, "\003\350");
+	assert_true(wait(&world, 60000));
+	client_got(&world, "ping(our 1)");
+	backend_got(&world, "close(1000 )");
+	close_world(&world);
+
+	open_world(&world, &rules);
+	assert_true(wait(&world, 3000));
+	ws_tunnel_end_client(world.ws);
+	assert_true(wait(&world, 2999));
+	client_got(&world, "ping(our 1)");
+	backend_got(&world, "ping(our 1)");
+	assert_true(wait(&world, 1));
+	assert_int_equal(ws_tunnel_fault(world.ws), REASON_PONG_TIMEOUT);
+	client_got(&world, "close(1001 the other side was closed)");
+	close_world(&world);
+
+	open_world(&world, &rules);
+	pipe_put_end(&world.from_backend);
+	flush(&world);
+	assert_true(wait(&world, 3999));
+	assert_int_equal(ws_tunnel_fault(world.ws), REASON_NONE);
+	assert_true(wait(&world, 1));
+	assert_int_equal(ws_tunnel_fault(world.ws), REASON_PONG_TIMEOUT);
+	backend_got(&world, "close(1001 the other side was closed)");
+	close_world(&world);
+}
+
+static void test_who_is_held_back_is_heard(void **state)
+{
+	static const struct conf_tunnel rules = {
+		.ping_client_ms = 3000, .ping_backend_ms = 3000, .pong_timeout_ms = 700};
+	static const struct ws_guard_links client = {.is_client_busy = true};
+	static const struct ws_guard_links backend = {.is_backend_busy = true};
+	struct world world;
+
+	(void)state;
+	open_world(&world, &rules);
+	assert_true(wait_with(&world, 3000, &backend));
+	backend_got(&world, "ping(our 1)");
+	client_got(&world, "");
+	close_world(&world);
+
+	open_world(&world, &rules);
+	assert_true(wait_with(&world, 3000, &client));
+	backend_got(&world, "");
+	client_got(&world, "ping(our 1)");
+	close_world(&world);
+}
+
 static void test_leaving_at_a_time(void **state)
 {
 	static const struct conf_tunnel rules = {.ping_client_ms = 100000};
@@ -664,6 +723,8 @@ int main(void)
 		cmocka_unit_test(test_a_silent_backend_is_pinged),
 		cmocka_unit_test(test_a_ping_waits_for_the_end_of_a_frame),
 		cmocka_unit_test(test_no_ping_after_a_close),
+		cmocka_unit_test(test_no_ping_to_who_cannot_answer),
+		cmocka_unit_test(test_who_is_held_back_is_heard),
 		cmocka_unit_test(test_leaving_at_a_time),
 	};
 
