@@ -149,7 +149,9 @@ static void on_exchange_timer(struct h1_server *self, uint64_t now)
 
 static void on_tunnel_timer(struct h1_server *self, uint64_t now)
 {
-	uint64_t stall = stall_deadline(self), idle = TIMER_NEVER;
+	/* A handler that is an end of it itself knows better who has stalled. */
+	uint64_t stall = self->x->says_farewell ? TIMER_NEVER : stall_deadline(self);
+	uint64_t idle = TIMER_NEVER;
 
 	if (self->x->tunnel_timeout_ms > 0)
 		idle = self->progress_ms + self->x->tunnel_timeout_ms;

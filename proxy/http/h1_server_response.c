@@ -193,8 +193,9 @@ static void send_to_client(struct h1_server *self)
 	}
 	if (bytes_size(out) > before) {
 		conn_flush(self->conn);
-		/* Whether the client takes it. */
-		look_at(self, now + (uint64_t)self->listen->write_timeout_ms);
+		/* Whether the client takes it; see h1_server.c, on_tunnel_timer. */
+		if (!self->x->says_farewell)
+			look_at(self, now + (uint64_t)self->listen->write_timeout_ms);
 	}
 	/* A ping has gone out, or its answer has come. */
 	look_at(self, ws_tunnel_deadline(self->ws));

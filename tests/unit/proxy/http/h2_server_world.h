@@ -43,7 +43,7 @@ struct world {
 	size_t n_seen;
 	bool is_reading; /* exchanges to come are read */
 	uint64_t max_body_size;
-	struct conf_tunnel rules; /* of tunnels, if any is set */
+	struct conf_tunnel rules;		  /* of tunnels, if any is set */
 	char log[4096];				  /* "200 none, 0 bad-request" */
 	uint64_t n_request_body, n_response_body; /* of the latest line */
 	int n_busy, n_waiting;
