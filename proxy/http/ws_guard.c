@@ -118,13 +118,13 @@ bool ws_guard_admit(struct ws_guard *self, struct ws_guard_side *side, const str
 void ws_guard_hear(struct ws_guard_side *side, uint64_t now_ms)
 {
 	side->heard_ms = now_ms;
-	side->pinged_ms = 0;
+	side->asked_ms = 0;
 	side->is_ping_due = false;
 }
 
 void ws_guard_end(struct ws_guard_side *side)
 {
-	side->ping_ms = side->pinged_ms = 0;
+	side->ping_ms = side->asked_ms = 0;
 	side->is_ping_due = false;
 }
 
@@ -150,7 +150,7 @@ bool ws_guard_take_pong(struct ws_guard_side *side, const uint8_t payload[WS_GUA
 void ws_guard_ping(struct ws_guard_side *side, uint8_t payload[WS_GUARD_PING_SIZE], uint64_t now_ms)
 {
 	side->is_ping_due = false;
-	side->pinged_ms = now_ms;
+	side->asked_ms = now_ms;
 	side->ping_number++;
 	memcpy(payload, ping_mark, sizeof(ping_mark));
 	payload[6] = (uint8_t)(side->ping_number >> 8);
@@ -159,12 +159,9 @@ void ws_guard_ping(struct ws_guard_side *side, uint8_t payload[WS_GUARD_PING_SIZ
 
 static uint64_t side_deadline(const struct ws_guard *self, const struct ws_guard_side *side)
 {
-	if (side->pinged_ms != 0)
-		return side->pinged_ms + (uint64_t)self->rules->pong_timeout_ms;
-	/* Goes out with the end of a frame, whose bytes are what we are told of. */
-	if (side->ping_ms == 0 || side->is_ping_due)
-		return TIMER_NEVER;
-	return side->heard_ms + side->ping_ms;
+	if (side->asked_ms != 0)
+		return side->asked_ms + (uint64_t)self->rules->pong_timeout_ms;
+	return side->ping_ms > 0 ? side->heard_ms + side->ping_ms : TIMER_NEVER;
 }
 
 uint64_t ws_guard_deadline(const struct ws_guard *self)
@@ -174,34 +171,43 @@ uint64_t ws_guard_deadline(const struct ws_guard *self)
 	return MIN(side_deadline(self, &self->client), side_deadline(self, &self->backend));
 }
 
+/* How much stands before a ping, and whether some of it has been taken since the latest look. */
+struct queue {
+	bool has_any;
+	bool is_moving;
+};
+
 static void tick_side(
-	struct ws_guard *self, struct ws_guard_side *side, bool is_taking, uint64_t now_ms)
+	struct ws_guard *self, struct ws_guard_side *side, struct queue queue, uint64_t now_ms)
 {
-	if (side_deadline(self, side) > now_ms)
-		return;
-	if (side->pinged_ms == 0)
+	if (side->asked_ms == 0)
 		side->is_ping_due = true;
-	else if (is_taking)
-		side->pinged_ms = now_ms;
-	else
+	/* A ping that waits for the end of a frame asks for nothing yet. */
+	else if (queue.has_any ? !queue.is_moving : !side->is_ping_due)
 		blame(self, side, REASON_PONG_TIMEOUT, WS_CODE_GOING_AWAY, "no answer to a ping");
+	side->asked_ms = now_ms;
 }
 
 void ws_guard_tick(struct ws_guard *self, const struct ws_guard_links *links, uint64_t now_ms)
 {
 	/* A ping that the client's TCP has acknowledged has nothing before it. */
-	bool is_client_taking = links->n_unacknowledged > 0 && links->progress != self->progress;
+	struct queue client = {links->n_unacknowledged > 0, links->progress != self->progress};
+	struct queue backend = {
+		links->n_for_backend > 0, links->n_taken_backend != self->n_taken_backend};
 
 	if (self->fault.reason != REASON_NONE)
 		return;
 	/* Who is held back is not silent. */
-	if (links->is_backend_busy)
+	if (links->n_for_backend > 0)
 		ws_guard_hear(&self->client, now_ms);
 	if (links->is_client_busy)
 		ws_guard_hear(&self->backend, now_ms);
 	if (side_deadline(self, &self->client) <= now_ms) {
-		tick_side(self, &self->client, is_client_taking, now_ms);
+		tick_side(self, &self->client, client, now_ms);
 		self->progress = links->progress;
 	}
-	tick_side(self, &self->backend, links->is_backend_busy, now_ms);
+	if (side_deadline(self, &self->backend) <= now_ms) {
+		tick_side(self, &self->backend, backend, now_ms);
+		self->n_taken_backend = links->n_taken_backend;
+	}
 }

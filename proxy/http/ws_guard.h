@@ -6,7 +6,8 @@
  * Towards each side there may be one ping under way (RFC 6455 section 5.5.2):
  *
  *	silent for ping_* -> is_ping_due -> ws_guard_ping (between frames) -> any byte: heard
- *	                                                                   -> pong_timeout: fault
+ *	                          |                                        -> pong_timeout: fault
+ *	                          -> it takes nothing for pong_timeout: fault
  *
  * The first fault stays. It says who is told what: the side at fault its code, the other 1001.
  */
@@ -32,9 +33,10 @@ struct ws_allowance {
 
 /* One side, as the sender of frames. */
 struct ws_guard_side {
-	uint64_t heard_ms;     /* its latest byte */
-	uint64_t pinged_ms;    /* our ping that nothing has come after; 0: none */
-	uint64_t ping_ms;      /* silence before a ping; 0: none */
+	uint64_t heard_ms; /* its latest byte */
+	uint64_t asked_ms; /* our ping is due, or has gone out, and nothing has come since; 0: none
+			    */
+	uint64_t ping_ms;  /* silence before a ping; 0: none */
 	uint64_t message_size; /* of the message under way, all its frames so far */
 	uint16_t ping_number;  /* of the latest, ... */
 	uint16_t pong_number;  /* ... and of the latest that was answered */
@@ -54,7 +56,8 @@ struct ws_guard {
 	struct ws_guard_side backend;
 	struct ws_allowance messages; /* of the client */
 	struct ws_allowance bytes;    /* the same */
-	uint64_t progress;	      /* of the client's TCP, when its ping became due */
+	uint64_t progress;	      /* of the client's TCP, when its ping became due, ... */
+	uint64_t n_taken_backend;     /* ... and what the backend had taken when its ping was */
 	struct ws_fault fault;
 };
 
@@ -62,10 +65,11 @@ struct ws_guard {
 struct ws_guard_links {
 	uint64_t n_unacknowledged; /* bytes that the client's TCP has not acknowledged */
 	uint64_t progress;	   /* grows while it acknowledges any: exchange_progress */
-	/* A side has not taken all that came for it: its ping stands behind that, and bytes of the
-	 * other one may wait unheard. */
+	/* Where one side has not taken all that came for it, bytes of the other one may wait
+	 * unheard. */
 	bool is_client_busy;
-	bool is_backend_busy;
+	size_t n_for_backend;	  /* bytes that it has not taken */
+	uint64_t n_taken_backend; /* those that it has: ws_tunnel knows */
 };
 
 void ws_guard_init(struct ws_guard *self, const struct conf_tunnel *rules, uint64_t now_ms);

@@ -23,7 +23,8 @@ struct ws_watch {
 	struct ws_guard guard;
 	struct held_pong from_client;
 	struct held_pong from_backend;
-	uint64_t cut_ms; /* after a fault; TIMER_NEVER */
+	uint64_t n_to_backend; /* bytes put into its pipe */
+	uint64_t cut_ms;       /* after a fault; TIMER_NEVER */
 };
 
 struct ws_tunnel *ws_tunnel_new(void)
@@ -373,6 +374,7 @@ size_t ws_tunnel_to_backend(
 		bytes_init(&out);
 		sift(self, &self->to_backend, in, &out, now_ms);
 		total = n - bytes_size(in);
+		self->watch->n_to_backend += bytes_size(&out);
 		if (bytes_size(&out) > 0)
 			pipe_put(to, &out, bytes_size(&out));
 	}
@@ -436,6 +438,7 @@ uint64_t ws_tunnel_deadline(const struct ws_tunnel *self)
 bool ws_tunnel_tick(struct ws_tunnel *self, const struct ws_guard_links *links, uint64_t now_ms)
 {
 	struct ws_watch *watch = self->watch;
+	struct ws_guard_links all = *links;
 
 	if (self->leave_ms <= now_ms)
 		ws_tunnel_leave(self);
@@ -443,7 +446,8 @@ bool ws_tunnel_tick(struct ws_tunnel *self, const struct ws_guard_links *links, 
 		return true;
 	if (self->is_leaving)
 		return watch->cut_ms > now_ms;
-	ws_guard_tick(&watch->guard, links, now_ms);
+	all.n_taken_backend = watch->n_to_backend - links->n_for_backend;
+	ws_guard_tick(&watch->guard, &all, now_ms);
 	if (watch->guard.fault.reason != REASON_NONE)
 		start_fault(self, now_ms);
 	return true;

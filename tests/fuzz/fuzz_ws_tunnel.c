@@ -138,8 +138,9 @@ static void put_frame(struct world *world, bool from_client, const uint8_t *p)
 
 static void pass(struct world *world, uint64_t ms, bool is_busy)
 {
-	struct ws_guard_links links = {
-		.n_unacknowledged = is_busy, .progress = world->now_ms, .is_backend_busy = is_busy};
+	struct ws_guard_links links = {.n_unacknowledged = is_busy,
+		.progress = world->now_ms,
+		.n_for_backend = is_busy ? (size_t)(world->now_ms & 1023) : 0};
 	uint64_t end = world->now_ms + ms, at;
 
 	while (!world->is_cut && (at = ws_tunnel_deadline(world->ws)) <= end) {

@@ -221,6 +221,23 @@ static void test_a_backend_that_is_held_back_is_not_silent(void **state)
 	assert_int_equal(world->x->reason, REASON_PONG_TIMEOUT);
 }
 
+/* It takes nothing of what stands before its ping. */
+static void test_a_backend_that_hangs(void **state)
+{
+	static char frame[14 + 0x30000] = "\x82\xff\0\0\0\0\0\x03\0\0";
+	struct world *world = *state;
+
+	open_with(world, &pinging_backend);
+	conn_fake_set_room(world->backend, 0);
+	conn_fake_feed(world->client, frame, sizeof(frame));
+	turn(world);
+	loop_advance(world->loop, 3000);
+	loop_advance(world->loop, 999);
+	assert_int_equal(world->x->reason, REASON_NONE);
+	loop_advance(world->loop, 1);
+	assert_int_equal(world->x->reason, REASON_PONG_TIMEOUT);
+}
+
 static void test_no_timeout_but_pings(void **state)
 {
 	struct world *world = *state;
@@ -390,6 +407,7 @@ int main(void)
 		TEST(test_a_half_closed_backend_is_not_pinged),
 		TEST(test_a_client_that_is_held_back_is_not_silent),
 		TEST(test_a_backend_that_is_held_back_is_not_silent),
+		TEST(test_a_backend_that_hangs),
 		TEST(test_no_timeout_but_pings),
 		TEST(test_pings_that_are_closer_than_their_timeout),
 		TEST(test_a_client_that_takes_nothing_is_cut),
