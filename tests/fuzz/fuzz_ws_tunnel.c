@@ -281,6 +281,19 @@ static void judge_rest(
 	}
 }
 
+/* Pings that could be taken for ours: nobody can tell them apart. */
+static bool has_doubtful(const uint8_t *from, const uint8_t *end, bool masked)
+{
+	struct seen seen;
+
+	while ((seen = look(from, (size_t)(end - from), masked)).p != NULL) {
+		if (is_marked(&seen, WS_OP_PING))
+			return true;
+		from += seen.size;
+	}
+	return false;
+}
+
 static void judge(const struct world *world, struct side *side, bool masked)
 {
 	struct slice in = bytes_linearize(&side->in, bytes_size(&side->in));
@@ -289,6 +302,8 @@ static void judge(const struct world *world, struct side *side, bool masked)
 	const uint8_t *from_end = from + in.n, *to_end = to + out.n;
 	uint64_t message = 0;
 
+	if (has_doubtful(from, from_end, masked))
+		return;
 	while (to < to_end) {
 		struct seen got = look(to, (size_t)(to_end - to), masked);
 		struct seen given = look(from, (size_t)(from_end - from), masked);
