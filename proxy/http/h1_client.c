@@ -126,6 +126,9 @@ static void on_cancel(struct fetch *fetch)
 	/* A tunnel that the client has not ended but cut is not ended towards the backend. */
 	if (self->state == CLIENT_TUNNEL && fetch->req_body->is_aborted)
 		conn_abort(self->conn);
+	/* What the client has said to its end is still delivered. */
+	if (self->state == CLIENT_TUNNEL && pipe_is_ended(fetch->req_body))
+		self->is_tunnel_done = true;
 	(void)detach_fetch(self);
 	client_close(self, true);
 }

@@ -206,25 +206,43 @@ static void send_to_client(struct h1_server *self)
 		conn_end_output(self->conn);
 }
 
+/* Behind our close there is nothing for the backend. It gets what stands before that, and then
+ * the end: the handler has to take both before it is told that the exchange is over. */
+static void end_to_backend(struct h1_server *self)
+{
+	struct pipe *to = &self->x->req_body;
+
+	if (!to->has_end) {
+		conn_set_reading(self->conn, false);
+		pipe_put_end(to);
+		notice_post(self->loop, &self->pump);
+	}
+	pipe_watch_takes(to);
+}
+
 static void pump_tunnel(struct h1_server *self)
 {
 	struct exchange *x = self->x;
+	const struct ws_tunnel *ws = self->ws;
 	bool is_cut = x->res_body.is_aborted || self->is_aborted;
 	bool has_fault;
 
 	send_to_client(self);
 	note_fault(self);
-	has_fault = ws_tunnel_fault(self->ws) != REASON_NONE;
+	has_fault = ws_tunnel_fault(ws) != REASON_NONE;
+	if (pipe_is_ended(&x->res_body) ? ws->to_backend.is_told : ws_tunnel_has_left(ws))
+		end_to_backend(self);
 	/* After a fault there is nothing to wait for but the backend's end, or the client's close;
 	 * and once the client has its close, a cut must not overtake it. */
-	if ((has_fault && (is_cut || pipe_is_ended(&x->res_body))) ||
-		(self->ws->to_client.is_told && is_cut))
+	if (is_cut && (has_fault || ws->to_client.is_told))
 		h1_server_finish(self);
 	else if (is_cut && pipe_size(&x->res_body) == 0)
 		h1_server_cut(self, REASON_TUNNEL_CUT);
+	else if (has_fault && pipe_is_ended(&x->res_body) && !ws->to_backend.is_told)
+		h1_server_finish(self);
 	else if (pipe_is_ended(&x->res_body) && pipe_is_ended(&x->req_body))
 		h1_server_finish(self);
-	else if (ws_tunnel_has_left(self->ws) && pipe_size(&x->req_body) == 0)
+	else if (ws_tunnel_has_left(ws) && pipe_is_ended(&x->req_body))
 		h1_server_finish(self);
 }
 
@@ -392,8 +410,10 @@ void h1_server_read_tunnel(struct h1_server *self)
 	struct exchange *x = self->x;
 	size_t n;
 
-	if (x->req_body.has_end)
+	if (x->req_body.has_end) {
+		notice_post(self->loop, &self->pump);
 		return;
+	}
 	n = ws_tunnel_to_backend(
 		self->ws, conn_input(self->conn), &x->req_body, loop_now_ms(self->loop));
 	if (n > 0) {

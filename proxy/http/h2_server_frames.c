@@ -288,8 +288,7 @@ static void on_end_sent(struct h2_server *self, struct h2_server_stream *stream)
 	if (stream->base.is_in_ended)
 		return;
 	if (stream->base.is_tunnel) {
-		if (ws_tunnel_has_left(stream->base.ws))
-			h2_server_stop_request(stream);
+		h2_server_look_for_end(stream);
 		return;
 	}
 	stream->linger_ms = loop_now_ms(self->session.loop);
@@ -333,10 +332,8 @@ static int on_data(
 	h2_stream_put(&stream->base, p, n);
 	if (stream->base.on_sifted != NULL)
 		stream->base.on_sifted(&stream->base);
-	/* Its answer to our close, and our side is over: no need to wait for its end. */
-	if (stream->base.is_tunnel && stream->base.is_out_ended &&
-		ws_tunnel_has_left(stream->base.ws))
-		h2_server_stop_request(stream);
+	if (stream->base.is_tunnel)
+		h2_server_look_for_end(stream);
 	if (!stream->base.is_in_ended)
 		h2_server_look_in(self, self->listen->body_timeout_ms);
 	return 0;

@@ -150,6 +150,8 @@ nghttp2_session_callbacks *h2_server_callbacks(void);
 /* h2_server_response.c */
 extern const struct exchange_codec h2_server_codec;
 void h2_server_become_tunnel(struct h2_server_stream *stream);
+/* Our side of its tunnel is over, and the client's need not be waited for. */
+void h2_server_look_for_end(struct h2_server_stream *stream);
 /* Something is to be put between the frames of its tunnel. */
 void h2_server_flush_tunnel(struct h2_server_stream *stream);
 /* What its tunnel does by itself when its time has come. False: it was cut. */

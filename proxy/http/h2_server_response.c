@@ -147,6 +147,20 @@ void h2_server_become_tunnel(struct h2_server_stream *stream)
 	h2_server_look_at(self, ws_tunnel_deadline(stream->base.ws));
 }
 
+void h2_server_look_for_end(struct h2_server_stream *stream)
+{
+	const struct ws_tunnel *ws = stream->base.ws;
+	/* Who could not be told has nothing to answer. */
+	bool is_over = ws_tunnel_has_left(ws) || (ws->to_backend.is_told && !ws->to_client.is_told);
+
+	if (!is_over || !stream->base.is_out_ended || stream->base.is_in_ended)
+		return;
+	/* The backend gets what stands before our close, and then the end. */
+	if (stream->base.in != NULL)
+		pipe_put_end(stream->base.in);
+	h2_server_stop_request(stream);
+}
+
 void h2_server_flush_tunnel(struct h2_server_stream *stream)
 {
 	struct pipe *in = stream->base.in;
@@ -157,6 +171,7 @@ void h2_server_flush_tunnel(struct h2_server_stream *stream)
 		(void)ws_tunnel_to_backend(
 			stream->base.ws, &nothing, in, loop_now_ms(stream->server->session.loop));
 	h2_stream_wake(&stream->base);
+	h2_server_look_for_end(stream);
 }
 
 void h2_server_look_for_fault(struct h2_server_stream *stream)

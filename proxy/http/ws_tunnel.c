@@ -338,6 +338,7 @@ size_t ws_tunnel_to_client(
 	struct bytes in;
 
 	n = bytes_round_up(&from->bytes, n);
+	self->to_client.has_ended = from->has_end;
 	if (self->watch != NULL) {
 		if (from->has_end)
 			ws_guard_end(&self->watch->guard.backend);

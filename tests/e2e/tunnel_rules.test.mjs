@@ -100,6 +100,17 @@ async function sizes(t, stage) {
 			await endsWith(stage, [from, to], { ...NO_FRAME, target: `/garbage-${who}` });
 			assert.deepEqual(to.received, ['before']);
 		});
+
+		await t.test(`what the ${who} says before and behind its fault, all at once`, async () => {
+			const [from, to] = order(await stage.open(`/at-once-${who}`));
+			const of = (options) => frame({ mask: isClient, ...options });
+			sendRaw(from, of({ payload: 'within' }), of({ payload: 'z'.repeat(1001) }), of({ payload: 'behind' }),
+				closeFrame(1000, '', { mask: isClient }));
+			assert.deepEqual(await to.closing(), OTHER);
+			assert.deepEqual(to.received, ['within']);
+			assert.deepEqual(await from.closing(), { code: TOO_LARGE.code, reason: TOO_LARGE.reason });
+			assert.equal((await stage.pollux.accessed({ target: `/at-once-${who}` })).reason, TOO_LARGE.access);
+		});
 	}
 
 	await t.test('a head of 2^63 - 1 bytes is refused before one byte of it has passed', async () => {

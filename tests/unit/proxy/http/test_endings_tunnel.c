@@ -62,6 +62,37 @@ static void test_a_fault_of_the_client(void **state)
 	logged(world, 101, REASON_MESSAGE_TOO_LARGE);
 }
 
+/* All of it in one segment. */
+static void test_a_client_that_closes_behind_its_fault(void **state)
+{
+	struct world *world = *state;
+
+	open_with(world, &small);
+	(void)take_text(world->backend);
+	CLIENT_SENDS(world, "\x81\x84" MASK "four\x81\x85" MASK "five!" CLOSE_OF_CLIENT);
+	BACKEND_SEES(world,
+		"\x81\x84" MASK "four"
+		"\x88\x9b" MASK "\x03\xe9the other side was closed");
+	CLIENT_SEES(world, "\x88\x13\x03\xf1message too large");
+	assert_null(world->server);
+	logged(world, 101, REASON_MESSAGE_TOO_LARGE);
+}
+
+static void test_a_client_that_closes_behind_its_frame(void **state)
+{
+	struct world *world = *state;
+
+	open_tunnel(world);
+	(void)take_text(world->backend);
+	CLIENT_SENDS(world, "\x81\x82" MASK "h");
+	server_codec_drain(world->server, NULL);
+	turn(world);
+	CLIENT_SENDS(world, "i" CLOSE_OF_CLIENT);
+	BACKEND_SEES(world, "\x81\x82" MASK "hi\x88\x8c" MASK "\x03\xe9going away");
+	assert_null(world->server);
+	logged(world, 101, REASON_NONE);
+}
+
 static void test_a_fault_of_the_backend(void **state)
 {
 	struct world *world = *state;
@@ -343,6 +374,26 @@ static void test_a_half_closed_client_leaves_with_its_close(void **state)
 	logged(world, 101, REASON_NONE);
 }
 
+/* Its client cannot be told any more; the backend is, behind the frame under way. */
+static void test_a_half_closed_backend_is_left_with_a_close(void **state)
+{
+	struct world *world = *state;
+
+	open_tunnel(world);
+	(void)take_text(world->backend);
+	CLIENT_SENDS(world, "\x81\x82" MASK "h");
+	conn_fake_feed_end(world->backend);
+	turn(world);
+	assert_true(conn_fake_has_ended(world->client));
+	server_codec_drain(world->server, NULL);
+	turn(world);
+	assert_non_null(world->server);
+	CLIENT_SENDS(world, "i");
+	BACKEND_SEES(world, "\x81\x82" MASK "hi\x88\x8c" MASK "\x03\xe9going away");
+	assert_null(world->server);
+	logged(world, 101, REASON_NONE);
+}
+
 static void test_a_fault_while_a_close_is_due(void **state)
 {
 	struct world *world = *state;
@@ -399,6 +450,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_fault_of_the_client),
+		TEST(test_a_client_that_closes_behind_its_fault),
+		TEST(test_a_client_that_closes_behind_its_frame),
 		TEST(test_a_fault_of_the_backend),
 		TEST(test_a_client_that_never_answers_the_close_of_a_fault),
 		TEST(test_a_backend_that_resets_after_a_fault),
@@ -413,6 +466,7 @@ int main(void)
 		TEST(test_a_client_that_takes_nothing_is_cut),
 		TEST(test_a_close_in_its_turn),
 		TEST(test_a_half_closed_client_leaves_with_its_close),
+		TEST(test_a_half_closed_backend_is_left_with_a_close),
 		TEST(test_a_fault_while_a_close_is_due),
 		TEST(test_a_fault_after_a_drain_began),
 		TEST(test_a_drain_after_a_fault),

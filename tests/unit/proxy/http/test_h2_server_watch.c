@@ -315,6 +315,29 @@ static void tunnels_close_in_their_turn(void **state)
 	assert_null(world->server);
 }
 
+static void half_closed_tunnels_leave_with_their_close(void **state)
+{
+	struct world *world = *state;
+	int32_t first = open_tunnel(world), second = open_tunnel(world), third = open_tunnel(world);
+
+	h2_peer_put_end(world->peer, first, NULL);
+	give_end(world, 1);
+	CLIENT_PUTS(world, third, "\x81\x82" MASK "h");
+	give_end(world, 2);
+	logged(world, "");
+	server_codec_drain(world->server, NULL);
+	turn(world);
+	CLIENT_GOT(world, first, "\x88\x0c" GOING_AWAY);
+	HANDLER_GOT(world, 1, "\x88\x8c" MASK GOING_AWAY);
+	assert_int_equal(h2_peer_stream(world->peer, second)->error, NGHTTP2_NO_ERROR);
+	logged(world, "200 none, 200 none");
+	CLIENT_PUTS(world, third, "i");
+	HANDLER_GOT(world, 2, "\x81\x82" MASK "hi\x88\x8c" MASK GOING_AWAY);
+	logged(world, "200 none");
+	advance(world, 500);
+	assert_null(world->server);
+}
+
 /* Those of the bridge have their times from it, in the same window. */
 static void a_goaway_waits_for_tunnels_of_the_bridge(void **state)
 {
@@ -346,6 +369,7 @@ int main(void)
 		TEST(who_has_ended_is_not_asked),
 		TEST_UNSTARTED(who_is_held_back_is_not_silent),
 		TEST(tunnels_close_in_their_turn),
+		TEST(half_closed_tunnels_leave_with_their_close),
 		TEST(a_goaway_waits_for_tunnels_of_the_bridge),
 	};
 
