@@ -225,44 +225,42 @@ async function h2Stage(t, { isTls, ...program }) {
 	return { backend, peers, pollux, client };
 }
 
-for (const isTls of [false, true]) {
-	test(`HTTP/2: each WebSocket in its turn, GOAWAY after the last (${isTls ? 'TLS' : 'plain'})`, async (t) => {
-		const { pollux, client, backend } = await h2Stage(t, { isTls, drain: '2s' });
-		const ends = await times(8, (i) => client.webSocket(`/${i}`));
-		let open = ends.length;
+async function inTheirTurn(t, isTls) {
+	const { pollux, client, backend } = await h2Stage(t, { isTls, drain: '2s' });
+	const ends = await times(8, (i) => client.webSocket(`/${i}`));
+	let open = ends.length;
 
-		await pollux.drain();
-		const began = Date.now();
-		const at = await Promise.all(ends.map(async (end) => {
-			assert.deepEqual(await end.closing(), GOING_AWAY);
-			const time = Date.now() - began;
-			open--;
-			if (open > 0) {
-				assert.equal(client.goaways.length, 0, `GOAWAY with ${open} WebSockets`);
-				assert.equal((await client.get('/meanwhile')).status, 200);
-				const refused = await client.webSocket('/late').then(() => undefined, (error) => error.response);
-				assert.equal(refused?.status, 503);
-				assert.equal(refused.headers['retry-after'], '1');
-				const other = ends.find(({ closed }) => closed === undefined);
-				if (other !== undefined) {
-					other.send(`still ${open}`);
-					await other.until(() => other.closed !== undefined
-						|| other.received.includes(`still ${open}`) || other.received.length > 0, 'an echo');
-				}
+	await pollux.drain();
+	const began = Date.now();
+	const at = await Promise.all(ends.map(async (end) => {
+		assert.deepEqual(await end.closing(), GOING_AWAY);
+		const time = Date.now() - began;
+		open--;
+		if (open > 0) {
+			assert.equal(client.goaways.length, 0, `GOAWAY with ${open} WebSockets`);
+			assert.equal((await client.get('/meanwhile')).status, 200);
+			const refused = await client.webSocket('/late').then(() => undefined, (error) => error.response);
+			assert.equal(refused?.status, 503);
+			assert.equal(refused.headers['retry-after'], '1');
+			const other = ends.find(({ closed }) => closed === undefined);
+			if (other !== undefined) {
+				other.send(`still ${open}`);
+				await other.until(() => other.closed !== undefined
+					|| other.received.includes(`still ${open}`) || other.received.length > 0, 'an echo');
 			}
-			return time;
-		}));
-		assert.ok(Math.max(...at) - Math.min(...at) > 900, at.join(' '));
-		assert.ok(Math.max(...at) < 1500 + 500, at.join(' '));
-		assert.equal((await client.goaway()).code, 0);
-		assert.deepEqual(await pollux.left(), LEFT);
-		assert.ok(Date.now() - began < 3000);
-		for (const end of backend.webSockets)
-			assert.deepEqual(end.closed, GOING_AWAY);
-	});
+		}
+		return time;
+	}));
+	assert.ok(Math.max(...at) - Math.min(...at) > 900, at.join(' '));
+	assert.ok(Math.max(...at) < 1500 + 500, at.join(' '));
+	assert.equal((await client.goaway()).code, 0);
+	assert.deepEqual(await pollux.left(), LEFT);
+	assert.ok(Date.now() - began < 3000);
+	for (const end of backend.webSockets)
+		assert.deepEqual(end.closed, GOING_AWAY);
 }
 
-test('HTTP/2: GOAWAY waits for WebSockets of the bridge, too', async (t) => {
+async function goawayWaitsForBridge(t) {
 	const { pollux, client } = await h2Stage(t, { drain: '4s' });
 	const ends = await times(4, () => client.webSocket('/chat', { protocols: ['pollux.v1'] }));
 	let open = ends.length;
@@ -277,7 +275,15 @@ test('HTTP/2: GOAWAY waits for WebSockets of the bridge, too', async (t) => {
 	}));
 	assert.equal((await client.goaway()).code, 0);
 	assert.deepEqual(await pollux.left(), LEFT);
-});
+}
+
+// They take their time, so they take it together.
+test('over HTTP/2', { concurrency: true }, (t) => Promise.all([
+	...[false, true].map((isTls) =>
+		t.test(`each WebSocket in its turn, GOAWAY after the last (${isTls ? 'TLS' : 'plain'})`,
+			(t_) => inTheirTurn(t_, isTls))),
+	t.test('GOAWAY waits for WebSockets of the bridge, too', goawayWaitsForBridge),
+]));
 
 // By hand.
 
@@ -348,78 +354,80 @@ async function ask2(t, url) {
 	return headers[0][':status'];
 }
 
-for (const workers of [1, 2]) {
-	test(`who waits in the kernel's queue is answered, who comes later refused (workers: ${workers})`, async (t) => {
-		const certificate = new Authority(t).issue(['127.0.0.1']);
-		const { backend, pollux } = await stage(t, {
-			program: { drain: '20s', workers },
-			listen: [{ h2c: true }, { certificates: [certificate.pem] }],
-			route: { forwarded: 'off' },
-		});
-		backend.serve((request) => (request.get('Upgrade') === undefined ? ok() : switching()));
-		const pids = workers === 1 ? [pollux.pid] : pollux.workerPids();
-		const stay = await connect(t, pollux);
-		stay.send(handshake());
-		assert.equal((await stay.readResponse()).status, 101);
-
-		for (const pid of pids)
-			process.kill(pid, 'SIGSTOP');
-		atEnd(t, () => pids.forEach((pid) => {
-			try {
-				process.kill(pid, 'SIGCONT');
-			} catch {} // it has left
-		}));
-		await eventually(() => pids.every(isStopped), 'workers that stand still');
-		const waiting = await times(40, () => connect(t, pollux));
-		for (const [i, wire] of waiting.entries())
-			wire.send(i % 4 === 3 ? handshake({ target: `/ws${i}` }) : get(`/${i}`));
-		const silent = await times(4, () => connect(t, pollux));
-		const over2 = [
-			ask2(t, pollux.url('/h2c')),
-			ask2(t, pollux.url('/h2', { scheme: 'https', index: 1 })),
-		];
-		const overTls = Wire.connect(t, pollux.where(1), { tls: {} });
-		await pass(50); // their first bytes are with the kernel
-		pollux.signal('SIGTERM');
-		await eventually(() => pids.every((pid) => hasPending(pid, 15)), 'a signal to all');
-		for (const pid of pids)
-			process.kill(pid, 'SIGCONT');
-
-		for (const [i, wire] of waiting.entries()) {
-			const response = await wire.readResponse();
-			assert.equal(response.status, i % 4 === 3 ? 503 : 200);
-			assert.equal(response.get('Connection'), 'close');
-			if (i % 4 === 3)
-				assert.equal(response.get('Retry-After'), '1');
-			await wire.expectEnd();
-			wire.close();
-		}
-		// Who says late what it wants.
-		for (const wire of silent.slice(0, 2)) {
-			wire.send(get('/late'));
-			assert.equal((await wire.readResponse()).status, 200);
-			wire.close();
-		}
-		assert.deepEqual(await Promise.all(over2), [200, 200]);
-		const tls = await overTls;
-		tls.send(get('/tls'));
-		assert.equal((await tls.readResponse()).status, 200);
-		tls.close();
-		// Who says nothing.
-		for (const wire of silent.slice(2)) {
-			await wire.expectEnd();
-			wire.close();
-		}
-		for (let i = 0; i < 20; i++)
-			await assert.rejects(connect(t, pollux), { code: 'ECONNREFUSED' });
-		const close = await readFrame(stay);
-		assert.equal(close.code, 1001);
-		stay.send(closeFrame(1001, '', { mask: true }));
-		await stay.expectEnd();
-		stay.close();
-		assert.deepEqual(await pollux.left(), LEFT);
+async function atTheDoor(t, workers) {
+	const certificate = new Authority(t).issue(['127.0.0.1']);
+	const { backend, pollux } = await stage(t, {
+		program: { drain: '20s', workers },
+		listen: [{ h2c: true }, { certificates: [certificate.pem] }],
+		route: { forwarded: 'off' },
 	});
+	backend.serve((request) => (request.get('Upgrade') === undefined ? ok() : switching()));
+	const pids = workers === 1 ? [pollux.pid] : pollux.workerPids();
+	const stay = await connect(t, pollux);
+	stay.send(handshake());
+	assert.equal((await stay.readResponse()).status, 101);
+
+	for (const pid of pids)
+		process.kill(pid, 'SIGSTOP');
+	atEnd(t, () => pids.forEach((pid) => {
+		try {
+			process.kill(pid, 'SIGCONT');
+		} catch {} // it has left
+	}));
+	await eventually(() => pids.every(isStopped), 'workers that stand still');
+	const waiting = await times(40, () => connect(t, pollux));
+	for (const [i, wire] of waiting.entries())
+		wire.send(i % 4 === 3 ? handshake({ target: `/ws${i}` }) : get(`/${i}`));
+	const silent = await times(4, () => connect(t, pollux));
+	const over2 = [
+		ask2(t, pollux.url('/h2c')),
+		ask2(t, pollux.url('/h2', { scheme: 'https', index: 1 })),
+	];
+	const overTls = Wire.connect(t, pollux.where(1), { tls: {} });
+	await pass(50); // their first bytes are with the kernel
+	pollux.signal('SIGTERM');
+	await eventually(() => pids.every((pid) => hasPending(pid, 15)), 'a signal to all');
+	for (const pid of pids)
+		process.kill(pid, 'SIGCONT');
+
+	for (const [i, wire] of waiting.entries()) {
+		const response = await wire.readResponse();
+		assert.equal(response.status, i % 4 === 3 ? 503 : 200);
+		assert.equal(response.get('Connection'), 'close');
+		if (i % 4 === 3)
+			assert.equal(response.get('Retry-After'), '1');
+		await wire.expectEnd();
+		wire.close();
+	}
+	// Who says late what it wants.
+	for (const wire of silent.slice(0, 2)) {
+		wire.send(get('/late'));
+		assert.equal((await wire.readResponse()).status, 200);
+		wire.close();
+	}
+	assert.deepEqual(await Promise.all(over2), [200, 200]);
+	const tls = await overTls;
+	tls.send(get('/tls'));
+	assert.equal((await tls.readResponse()).status, 200);
+	tls.close();
+	// Who says nothing.
+	for (const wire of silent.slice(2)) {
+		await wire.expectEnd();
+		wire.close();
+	}
+	for (let i = 0; i < 20; i++)
+		await assert.rejects(connect(t, pollux), { code: 'ECONNREFUSED' });
+	const close = await readFrame(stay);
+	assert.equal(close.code, 1001);
+	stay.send(closeFrame(1001, '', { mask: true }));
+	await stay.expectEnd();
+	stay.close();
+	assert.deepEqual(await pollux.left(), LEFT);
 }
+
+test('who waits in the kernel\'s queue is answered, who comes later is refused', { concurrency: true }, (t) =>
+	Promise.all([1, 2].map((workers) =>
+		t.test(`workers: ${workers}`, (t_) => atTheDoor(t_, workers)))));
 
 // Requests of the bridge while its streams still wait for their turn.
 test('what a session sends while its stream goes on arrives', async (t) => {
