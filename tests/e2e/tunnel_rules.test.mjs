@@ -149,7 +149,7 @@ async function heldBack(t, side, pings, order) {
 	reader.stall();
 	for (let i = 0; i < 32; i++)
 		writer.send(block);
-	await pass(1200);
+	await pass(1000);
 	assert.ok(writer.waiting > 8 * MIB, `${writer.waiting} bytes are held back`);
 	assert.ok(stage.pollux.memory() - before < 8 * MIB);
 	reader.goOn();
