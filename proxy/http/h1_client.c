@@ -126,8 +126,9 @@ static void on_cancel(struct fetch *fetch)
 	/* A tunnel that the client has not ended but cut is not ended towards the backend. */
 	if (self->state == CLIENT_TUNNEL && fetch->req_body->is_aborted)
 		conn_abort(self->conn);
-	/* What the client has said to its end is still delivered. */
-	if (self->state == CLIENT_TUNNEL && pipe_is_ended(fetch->req_body))
+	/* What the client has said to its end is still delivered, if it is not yet. */
+	if (self->state == CLIENT_TUNNEL && pipe_is_ended(fetch->req_body) &&
+		bytes_size(conn_output(self->conn)) > 0)
 		self->is_tunnel_done = true;
 	(void)detach_fetch(self);
 	client_close(self, true);
