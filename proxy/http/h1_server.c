@@ -115,18 +115,17 @@ static bool is_waiting_for_body(const struct h1_server *self)
 }
 
 /*
- * When the client has to have sent more: it may neither pause for body_timeout nor, while it alone
- * is waited for, send fewer bytes in that time than a connection is worth.
+ * When the client has to have sent more: until its response begins it may neither pause for
+ * body_timeout nor send fewer bytes in that time than a connection is worth. In a conversation both
+ * may pause; a backend that waits for the client in vain has its read_timeout.
  */
 static uint64_t body_deadline(struct h1_server *self, uint64_t now)
 {
 	uint64_t timeout = (uint64_t)self->listen->body_timeout_ms;
 	uint64_t pause_ends = self->progress_ms + timeout, window_ends = self->window_ms + timeout;
 
-	if (!is_waiting_for_body(self))
+	if (!is_waiting_for_body(self) || self->x->state != EXCHANGE_REQUESTED)
 		return TIMER_NEVER;
-	if (self->x->state != EXCHANGE_REQUESTED)
-		return pause_ends;
 	if (window_ends <= now &&
 		(self->x->n_request_body - self->window_start) * 1000 >= MIN_BODY_RATE * timeout) {
 		h1_server_start_window(self);

@@ -195,6 +195,38 @@ test('a body that trickles gets 408 although it never pauses for long', async (t
 	assert.equal((await pollux.accessed()).reason, 'body-timeout');
 });
 
+test('behind the head of its response a body may pause for longer than body_timeout', async (t) => {
+	const { backend, client, pollux } = await stage(t, { listen: { body_timeout: '100ms', write_timeout: '100ms' } });
+
+	client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf');
+	const conn = await backend.accept();
+	await conn.readUntil('half');
+	conn.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n');
+	await client.readHead();
+	for (const byte of 'done') {
+		await pass(150);
+		client.send('x');
+		await conn.expect('x');
+		conn.send(byte);
+		await client.expect(byte);
+	}
+	assert.equal((await pollux.accessed()).reason, undefined);
+});
+
+test('in a conversation in which both pause, read_timeout ends it', async (t) => {
+	const { backend, client, pollux } = await stage(t, {
+		listen: { body_timeout: '100ms' },
+		backend: { read_timeout: '300ms' },
+	});
+
+	client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf');
+	const conn = await backend.accept();
+	await conn.readUntil('half');
+	conn.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nx');
+	await client.expectGone();
+	assert.equal((await pollux.accessed()).reason, 'read-timeout');
+});
+
 test('while the backend takes nothing the client is not to blame for its body', async (t) => {
 	const { backend, client } = await stage(t, {
 		listen: { body_timeout: '150ms' },

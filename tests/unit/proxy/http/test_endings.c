@@ -205,6 +205,37 @@ static void test_a_body_that_trickles_gets_408(void **state)
 	logged(world, 408, REASON_BODY_TIMEOUT);
 }
 
+/* Both may pause in a conversation; one that waits in vain for the other ends it by itself. */
+static void test_a_body_may_pause_behind_the_head_of_its_response(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, POST_10 "abc");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n");
+	for (int i = 0; i < 29; i++) {
+		loop_advance(world->loop, 4000);
+		backend_sends(world, "x");
+	}
+	assert_int_equal(world->n_logged, 0);
+	client_sends(world, "defghij");
+	backend_sees(world, POST_10 "abcdefghij");
+	backend_sends(world, "x");
+	logged(world, 200, REASON_NONE);
+	assert_non_null(world->server);
+}
+
+static void test_a_pause_of_both_is_bounded_by_the_backend(void **state)
+{
+	struct world *world = *state;
+
+	client_sends(world, POST_10 "abc");
+	backend_sends(world, "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nx");
+	loop_advance(world->loop, 4999);
+	assert_int_equal(world->n_logged, 0);
+	loop_advance(world->loop, 1);
+	logged(world, 200, REASON_READ_TIMEOUT);
+}
+
 static void test_an_idle_connection_closes_without_a_word(void **state)
 {
 	struct world *world = *state;
@@ -652,6 +683,8 @@ int main(void)
 		TEST(test_bytes_do_not_move_the_deadline_of_a_head),
 		TEST(test_a_body_that_stalls_gets_408),
 		TEST(test_a_body_that_trickles_gets_408),
+		TEST(test_a_body_may_pause_behind_the_head_of_its_response),
+		TEST(test_a_pause_of_both_is_bounded_by_the_backend),
 		TEST(test_an_idle_connection_closes_without_a_word),
 		TEST(test_a_client_that_takes_nothing_is_cut),
 		TEST(test_a_broken_request_is_answered_and_the_connection_given_up),
