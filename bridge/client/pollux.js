@@ -68,7 +68,8 @@
 		#ws; // while it is through
 		#next = 1; // the number to send next over it
 		#resend;
-		#end; // { code, reason }: what close() asked for
+		#end; // { code, reason }: asked for
+		#endTimer;
 
 		constructor(url, protocols = [], options = {}) {
 			super();
@@ -125,7 +126,7 @@
 				this.#fail('closed before it was open');
 				return;
 			}
-			setTimeout(() => this.#finish(1006, 'the close was not answered', false), CLOSE_MS);
+			this.#endTimer = setTimeout(() => this.#finish(1006, 'the close was not answered', false), CLOSE_MS);
 			this.#flush();
 		}
 
@@ -139,6 +140,7 @@
 			this.readyState = CLOSED;
 			clearTimeout(this.#ackTimer);
 			clearTimeout(this.#resend);
+			clearTimeout(this.#endTimer);
 			this.#over.abort();
 			this.#onOnline();
 			globalThis.removeEventListener?.('pagehide', this.#onLeave);
@@ -556,7 +558,7 @@
 			const decoder = new TextDecoder();
 			let rest = '', event = {}, timer;
 			try {
-				for (;;) {
+				while (!controller.signal.aborted) { // Node's read() would hang
 					const { value, done } = await reader.read();
 					if (done)
 						return;

@@ -4,7 +4,7 @@
 //	CUT_SECONDS=n	how long the cuts go on; a minute is what a release has to bear
 //	SEED=n		repeats the messages of a run
 import assert from 'node:assert/strict';
-import test from 'node:test';
+import { describe, test } from 'node:test';
 import EventSource from 'eventsource';
 
 import { BlockingProxy } from './lib/blocking_proxy.mjs';
@@ -208,35 +208,38 @@ class Polls extends Bare {
 	}
 }
 
-for (const transport of TRANSPORTS) {
-	test(`pollux.js over ${transport}`, async (t) => {
+// They all wait most of the time.
+describe('cut every two seconds', { concurrency: true }, () => {
+	for (const transport of TRANSPORTS) {
+		test(`pollux.js over ${transport}`, async (t) => {
+			const stage = await start(t);
+			const client = new PolluxJs(t, stage, { transports: [transport] });
+			await converse(t, stage, client);
+			assert.equal(client.talker.socket.transport, transport);
+		});
+	}
+
+	test('pollux.js over one transport after the other', async (t) => {
 		const stage = await start(t);
-		const client = new PolluxJs(t, stage, { transports: [transport] });
-		await converse(t, stage, client);
-		assert.equal(client.talker.socket.transport, transport);
+		const client = new PolluxJs(t, stage, { timeout: 300 });
+		const turns = [['websocket'], ['websocket silently', 'sse'], [], ['websocket', 'sse']];
+		const seen = new Set();
+		let n = 0;
+		await converse(t, stage, client, () => {
+			seen.add(client.talker.socket.transport);
+			stage.proxy.blocked = new Set(turns[n++ % turns.length]);
+		});
+		assert.ok(seen.size >= 2, [...seen].join());
+		t.diagnostic([...seen].join(', '));
 	});
-}
 
-test('pollux.js over one transport after the other', async (t) => {
-	const stage = await start(t);
-	const client = new PolluxJs(t, stage, { timeout: 300 });
-	const turns = [['websocket'], ['websocket silently', 'sse'], [], ['websocket', 'sse']];
-	const seen = new Set();
-	let n = 0;
-	await converse(t, stage, client, () => {
-		seen.add(client.talker.socket.transport);
-		stage.proxy.blocked = new Set(turns[n++ % turns.length]);
+	test('EventSource and posts', async (t) => {
+		const stage = await start(t);
+		await converse(t, stage, new Events(t, stage));
 	});
-	assert.ok(seen.size >= 2, [...seen].join());
-	t.diagnostic([...seen].join(', '));
-});
 
-test('EventSource and posts', async (t) => {
-	const stage = await start(t);
-	await converse(t, stage, new Events(t, stage));
-});
-
-test('long-polls and posts', async (t) => {
-	const stage = await start(t);
-	await converse(t, stage, new Polls(t, stage));
+	test('long-polls and posts', async (t) => {
+		const stage = await start(t);
+		await converse(t, stage, new Polls(t, stage));
+	});
 });

@@ -1,7 +1,9 @@
 // pollux.js in Node: the WebSocket API over each transport, and when transports are blocked.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import http from 'node:http';
 import test from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 import { BlockingProxy } from './lib/blocking_proxy.mjs';
@@ -10,7 +12,9 @@ import { PolluxSocket, TRANSPORTS, Talker } from './lib/pollux_js.mjs';
 import { Pollux } from './lib/pollux.mjs';
 import { atEnd } from './lib/scope.mjs';
 import { Tap } from './lib/tap.mjs';
-import { event } from './lib/wait.mjs';
+import { event, within } from './lib/wait.mjs';
+
+const TESTS = fileURLToPath(new URL('..', import.meta.url));
 
 async function stage(t, options = {}) {
 	const { backend, pollux } = await bridgeStage(t, options);
@@ -167,6 +171,24 @@ for (const transport of TRANSPORTS) {
 			assert.deepEqual(socket.received.all, ['first', 'last']);
 		});
 	}
+
+	// Within less than any of its timers.
+	test_('a program ends when its socket is closed', async (t, start, options) => {
+		const { backend, url } = await start();
+		const script = `
+			const { WebSocket } = require('ws');
+			const PolluxSocket = require('../bridge/client/pollux.js');
+			const [, url, options] = process.argv;
+			const socket = new PolluxSocket(url, undefined, { WebSocket, ...JSON.parse(options) });
+			socket.onmessage = () => socket.close();
+		`;
+		const child = spawn(process.execPath, ['-e', script, url, JSON.stringify(options)],
+			{ cwd: TESTS, stdio: 'inherit' });
+		const exit = event(child, 'exit');
+		atEnd(t, () => child.kill());
+		(await backend.accept()).send('down');
+		assert.deepEqual(await within(exit, 'the end of the program', 8000), [0, null]);
+	});
 
 	test_('Pollux starts anew: the loss is told', async (t, start, options) => {
 		const backend = await startBackend(t);
