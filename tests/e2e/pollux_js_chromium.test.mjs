@@ -118,29 +118,29 @@ test('pollux.js in Chromium', { skip: WITHOUT_BROWSER }, async (t) => {
 		});
 	}
 
-	for (const transport of TRANSPORTS) {
-		await t.test(`${transport}: connections are cut every two seconds`, async (t) => {
-			const { page, url, backend, tap } = await start(t);
-			await page.connect(url, { transports: [transport], timeout: 1000 });
-			const socket = await backend.accept();
-			const down = [];
-			const up = [];
-			for (let n = 0; n < 4; n++) {
-				for (let i = 0; i < 40; i++) {
-					down.push(`down ${down.length}`);
-					up.push(`up ${up.length}`);
-					socket.send(down.at(-1));
-					await page.send(up.at(-1));
-					await pass(50);
-				}
-				tap.conns.filter(({ isOver }) => !isOver)
-					.forEach((conn) => conn[n % 2 === 0 ? 'reset' : 'cut']());
+	const isCut = (transport) => async (t) => {
+		const { page, url, backend, tap } = await start(t);
+		await page.connect(url, { transports: [transport], timeout: 1000 });
+		const socket = await backend.accept();
+		const down = [];
+		const up = [];
+		for (let n = 0; n < 4; n++) {
+			for (let i = 0; i < 40; i++) {
+				down.push(`down ${down.length}`);
+				up.push(`up ${up.length}`);
+				socket.send(down.at(-1));
+				await page.send(up.at(-1));
+				await pass(50);
 			}
-			assert.deepEqual(await page.count(down.length), down);
-			assert.deepEqual(await socket.received.count(up.length), up);
-			assert.equal(await page.transport(), transport);
-		});
-	}
+			tap.conns.filter(({ isOver }) => !isOver)
+				.forEach((conn) => conn[n % 2 === 0 ? 'reset' : 'cut']());
+		}
+		assert.deepEqual(await page.count(down.length), down);
+		assert.deepEqual(await socket.received.count(up.length), up);
+		assert.equal(await page.transport(), transport);
+	};
+	await t.test('connections are cut every two seconds', { concurrency: true }, (t) =>
+		Promise.all(TRANSPORTS.map((transport) => t.test(transport, isCut(transport)))));
 
 	await t.test('subprotocols', async (t) => {
 		const { page, url, backend } = await start(t);

@@ -49,6 +49,7 @@ async function start(t, { isCross = false, route = {} } = {}) {
 		backends: { app: { servers: [site] }, echo: { servers: [echo] } },
 		route: [{}, {
 			path: '/echo', backend: 'echo', bridge: ['sockjs'], sockjs_client_url: '/sockjs.js',
+			sockjs_disconnect_delay: '2s',
 			...(isCross ? { allowed_origins: [`http://${other.address}`] } : {}),
 			...(route.allowed_origins ? { allowed_origins: route.allowed_origins } : {}),
 		}],

@@ -110,7 +110,7 @@ for (const transport of TRANSPORTS) {
 	});
 
 	test(`${transport}: many at once, and none is left`, async (t) => {
-		const { open, backend, pollux } = await start(t);
+		const { open, backend, pollux } = await start(t, { sockjs_disconnect_delay: '2s' });
 		const N = 40;
 		const clients = await Promise.all(Array.from({ length: N }, open));
 		clients.forEach(({ socket }, n) => {
@@ -127,7 +127,7 @@ for (const transport of TRANSPORTS) {
 	});
 
 	test(`${transport}: a cut is told, never bridged over`, async (t) => {
-		const { pollux, backend } = await start(t);
+		const { pollux, backend } = await start(t, { sockjs_disconnect_delay: '2s' });
 		const tap = await Tap.start(t, pollux.where());
 		const client = await Client.open(t, `http://${tap.address}/echo`, transport);
 		const socket = backend.sockets[0];

@@ -44,7 +44,7 @@ async function start(t, seed, { workers, nEach }) {
 	});
 	const { pollux } = await socketIoStage(t, {
 		nServers: 1,
-		io: { pingInterval: 1000, pingTimeout: 1000 },
+		io: { pingInterval: 2000, pingTimeout: 3000 },
 		setUp: (io) => io.on('connection', (socket) => {
 			const line = new Line(room, socket.request.socket, (text) => socket.emit('down', text));
 			socket.on('up', (text) => line.hear(text));
