@@ -6,7 +6,7 @@ import { Authority } from './lib/certificates.mjs';
 import { bridgeStage, openedSession } from './lib/bridge.mjs';
 import { engineStage } from './lib/engineio.mjs';
 import { connect, get, ok, stage } from './lib/stage.mjs';
-import { event, eventually } from './lib/wait.mjs';
+import { PATIENCE_MS, event, eventually } from './lib/wait.mjs';
 
 const WORKERS = 4;
 const MANY = { program: { workers: WORKERS } };
@@ -247,4 +247,18 @@ test('workers do not outlive a master that is killed', async (t) => {
 
 	await pollux.kill();
 	await eventually(() => pids.every((pid) => !isAlive(pid)), 'the workers gone');
+});
+
+test('nor does one that has just been started', async (t) => {
+	// It may be quicker than we are.
+	for (let n = 0; n < 10; n++) {
+		const { pollux } = await stage(t, MANY);
+		const before = pollux.workerPids();
+
+		process.kill(before[0], 'SIGKILL');
+		// Without a pause, to be there before the new one has done anything.
+		for (const end = Date.now() + PATIENCE_MS; pollux.workerPids().every((pid) => before.includes(pid));)
+			assert.ok(Date.now() < end, 'another worker');
+		await pollux.kill();
+	}
 });
