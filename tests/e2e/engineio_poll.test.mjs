@@ -20,9 +20,12 @@ test('a poll waits, and what is said at once comes in one answer', async (t) => 
 
 	isOk(await session.post('4before'));
 	await socket.received.next();
+	// In one segment.
+	socket._socket.cork();
 	socket.send('4a');
 	socket.send(Buffer.from([0, 1, 255]));
 	socket.send('4\u20ac');
+	socket._socket.uncork();
 	isPayload(await wire.readResponse(), payload('4a', 'bAAH/', '4\u20ac'));
 });
 

@@ -250,7 +250,7 @@ for (const mode of Object.keys(MODES)) {
 	});
 
 	test_('a server that says no ping', async (t) => {
-		const { connect, servers, cluster } = await start(t, { io: { pingInterval: 400, pingTimeout: 300 } });
+		const { connect, servers, cluster } = await start(t, { io: { pingInterval: 400, pingTimeout: 1000 } });
 		const socket = await settled(connect(), mode);
 		const { sockets } = servers.find((server) => server.sockets.length > 0);
 
@@ -267,7 +267,7 @@ for (const mode of Object.keys(MODES)) {
 	});
 
 	test_('a client that answers no ping', async (t) => {
-		const { connect, cluster } = await start(t, { io: { pingInterval: 400, pingTimeout: 300 } });
+		const { connect, cluster } = await start(t, { io: { pingInterval: 400, pingTimeout: 1000 } });
 		const socket = await settled(connect(), mode);
 
 		socket.io.engine._sendPacket = () => {};
