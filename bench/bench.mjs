@@ -8,9 +8,9 @@ import { execFileSync } from "node:child_process";
 import { accessSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
 import { chosen, cpuPerUnit, medianOf, memoryPerUnit, showNumber } from "./measure.mjs";
+import { readOptions } from "./options.mjs";
 import { Load, freePort, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
 import { abilities, servers, startH2Origin } from "./servers.mjs";
 import { median, medianInterval } from "./statistics.mjs";
@@ -91,30 +91,6 @@ const usage = `usage: bench.mjs [--build DIR] [--pollux FILE] [--rounds N] [--on
   --scale    that many times the units of a run (1)
   --no-pin   let the kernel choose the CPUs, instead of one for load, server and origin
   --json     every figure of every round, into FILE`;
-
-function readOptions() {
-	try {
-		const { values } = parseArgs({
-			options: {
-				build: { type: "string", default: "." },
-				pollux: { type: "string" },
-				rounds: { type: "string", default: "10" },
-				only: { type: "string" },
-				servers: { type: "string" },
-				scale: { type: "string", default: "1" },
-				"no-pin": { type: "boolean", default: false },
-				json: { type: "string" },
-				help: { type: "boolean", default: false },
-			},
-		});
-		if (!values.help)
-			return values;
-	} catch (error) {
-		console.error(error.message);
-	}
-	console.error(usage);
-	process.exit(2);
-}
 
 // Those of the servers that are there, with their files.
 function installed(options) {
@@ -265,7 +241,7 @@ async function startOrigins(context, options, work) {
 }
 
 async function main() {
-	const options = readOptions();
+	const options = readOptions(usage, "10", { servers: { type: "string" } });
 	const rounds = Number(options.rounds);
 	const work = chosen(workloads, options.only);
 	const tested = installed(options);

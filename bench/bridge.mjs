@@ -7,11 +7,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 
 import { peerRows } from "./bridge_peers.mjs";
 import { bridgeServer, transports, workerSettings } from "./bridge_servers.mjs";
 import { chosen, cpuPerUnit, check, medianOf, memoryPerUnit, showNumber } from "./measure.mjs";
+import { readOptions } from "./options.mjs";
 import { Load, freePort, shareAllCpus, shareOneCpu, startOrigin, stop, stopAll } from "./programs.mjs";
 import { printTable } from "./table.mjs";
 
@@ -47,33 +47,6 @@ const usage = `usage: bridge.mjs [--build DIR] [--pollux FILE] [--rounds N] [--t
   --nchan     nchan's module for nginx, for peers (where Debian has it)
   --no-pin    let the kernel choose the CPUs for all, instead of one for all but latencies
   --json      every figure of every round, into FILE`;
-
-function readOptions() {
-	try {
-		const { values } = parseArgs({
-			options: {
-				build: { type: "string", default: "." },
-				pollux: { type: "string" },
-				rounds: { type: "string", default: "5" },
-				tables: { type: "string" },
-				only: { type: "string" },
-				measures: { type: "string" },
-				scale: { type: "string", default: "1" },
-				"packages": { type: "string", default: new URL("../tests", import.meta.url).pathname },
-				nchan: { type: "string" },
-				"no-pin": { type: "boolean", default: false },
-				json: { type: "string" },
-				help: { type: "boolean", default: false },
-			},
-		});
-		if (!values.help && Number(values.rounds) >= 1 && Number(values.scale) > 0)
-			return values;
-	} catch (error) {
-		console.error(error.message);
-	}
-	console.error(usage);
-	process.exit(2);
-}
 
 function wholeRounds(units) {
 	return Math.max(1, Math.round(units / connections)) * connections;
@@ -199,7 +172,12 @@ function tablesOf(options, context) {
 }
 
 async function main() {
-	const options = readOptions();
+	const options = readOptions(usage, "5", {
+	tables: { type: "string" },
+	measures: { type: "string" },
+	packages: { type: "string", default: new URL("../tests", import.meta.url).pathname },
+	nchan: { type: "string" },
+});
 	const folder = mkdtempSync(join(tmpdir(), "pollux-bench-"));
 	process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 	const context = {

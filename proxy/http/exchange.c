@@ -266,6 +266,16 @@ uint64_t exchange_progress(struct exchange *x)
 	return n_sent - MIN(n, n_sent);
 }
 
+struct ws_guard_links exchange_links(struct exchange *x)
+{
+	return (struct ws_guard_links){
+		.n_unacknowledged = exchange_unacknowledged(x),
+		.progress = exchange_progress(x),
+		.is_client_busy = pipe_size(&x->res_body) > 0,
+		.n_for_backend = pipe_size(&x->req_body),
+	};
+}
+
 struct slice exchange_method(const struct exchange *x)
 {
 	return x->req != NULL ? x->req->method_name : x->log_facts->method;

@@ -24,6 +24,7 @@
 #include "proxy/base/pipe.h"
 #include "proxy/http/message.h"
 #include "proxy/http/reason.h"
+#include "proxy/http/ws_guard.h"
 #include "proxy/net/conn.h"
 
 struct exchange;
@@ -191,6 +192,9 @@ size_t exchange_unacknowledged(struct exchange *x);
  * another exchange: who is busy with that one has not gone. Meaningless otherwise.
  */
 uint64_t exchange_progress(struct exchange *x);
+
+/* Of a tunnel, for its rules. */
+struct ws_guard_links exchange_links(struct exchange *x);
 
 /* What the access log shows; valid before and after exchange_become_tunnel. */
 struct slice exchange_method(const struct exchange *x);

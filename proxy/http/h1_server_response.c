@@ -115,12 +115,7 @@ bool h1_server_tick_tunnel(struct h1_server *self, uint64_t now_ms)
 
 	if (ws_tunnel_deadline(self->ws) > now_ms)
 		return true;
-	links = (struct ws_guard_links){
-		.n_unacknowledged = exchange_unacknowledged(x),
-		.progress = exchange_progress(x),
-		.is_client_busy = pipe_size(&x->res_body) > 0,
-		.n_for_backend = pipe_size(&x->req_body),
-	};
+	links = exchange_links(x);
 	if (!ws_tunnel_tick(self->ws, &links, now_ms)) {
 		h1_server_cut(self, ws_tunnel_fault(self->ws));
 		return false;

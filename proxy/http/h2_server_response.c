@@ -196,12 +196,7 @@ bool h2_server_tick_tunnel(struct h2_server_stream *stream, uint64_t now_ms)
 
 	if (ws_tunnel_deadline(stream->base.ws) > now_ms)
 		return true;
-	links = (struct ws_guard_links){
-		.n_unacknowledged = exchange_unacknowledged(x),
-		.progress = exchange_progress(x),
-		.is_client_busy = pipe_size(&x->res_body) > 0,
-		.n_for_backend = pipe_size(&x->req_body),
-	};
+	links = exchange_links(x);
 	if (!ws_tunnel_tick(stream->base.ws, &links, now_ms)) {
 		h2_server_stream_cut(stream, ws_tunnel_fault(stream->base.ws), NGHTTP2_CANCEL);
 		return false;

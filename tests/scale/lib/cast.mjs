@@ -184,13 +184,9 @@ class PlainPolls extends Plain {
 	}
 }
 
-class PolluxJs extends Client {
-	static acknowledges = true;
-	static lost = /^1006 the session is lost$/;
-
-	enter() {
-		const socket = new PolluxSocket(this.url('/chat'), undefined,
-			{ WebSocket, timeout: 1000, transports: [this.constructor.transport] });
+// Over what has the API of WebSocket.
+class Socket extends Client {
+	take(socket) {
 		let conversation;
 		this.socket = socket;
 		socket.onopen = () => (conversation = this.begin((text) => socket.send(text)));
@@ -206,6 +202,16 @@ class PolluxJs extends Client {
 	}
 }
 
+class PolluxJs extends Socket {
+	static acknowledges = true;
+	static lost = /^1006 the session is lost$/;
+
+	enter() {
+		this.take(new PolluxSocket(this.url('/chat'), undefined,
+			{ WebSocket, timeout: 1000, transports: [this.constructor.transport] }));
+	}
+}
+
 // In Node sockjs-client does not look at whether a response breaks off; a browser tells it.
 subscribe('http.client.request.start', ({ request }) => {
 	if (!request.path.startsWith('/echo/'))
@@ -216,24 +222,12 @@ subscribe('http.client.request.start', ({ request }) => {
 	}));
 });
 
-class Sock extends Client {
+class Sock extends Socket {
 	static acknowledges = false;
 	static lost = /^(1002 Connection interrupted|1006 .*)$/;
 
 	enter() {
-		const socket = new SockJS(this.url('/echo'), null, { transports: this.constructor.transport });
-		let conversation;
-		this.socket = socket;
-		socket.onopen = () => (conversation = this.begin((text) => socket.send(text)));
-		socket.onmessage = ({ data }) => conversation.hear(data);
-		socket.onclose = ({ code, reason }) => {
-			conversation?.end(`${code} ${reason}`);
-			this.again();
-		};
-	}
-
-	leave() {
-		this.socket.close();
+		this.take(new SockJS(this.url('/echo'), null, { transports: this.constructor.transport }));
 	}
 }
 
