@@ -30,7 +30,8 @@ const workloads = [
 		load: ["--connections", 64, "--length", 100000], units: 6000,
 	},
 	{ name: "echo", title: "WebSocket echo, 64 B", mode: "echo", path: "/ws/echo", units: 40000 },
-	{ name: "echo-tls", title: "the same over TLS", mode: "echo", path: "/ws/echo", units: 30000, secure: true },
+	{ name: "echo-watched", title: "the same, watched (Pollux)", mode: "echo", path: "/ws/watched", units: 40000 },
+	{ name: "echo-tls", title: "WebSocket echo over TLS", mode: "echo", path: "/ws/echo", units: 30000, secure: true },
 	{
 		name: "handshake", title: "TLS handshake and GET", mode: "handshake", path: "/small",
 		load: ["--connections", 8, "--length", 2], units: 1000, secure: true,

@@ -299,6 +299,7 @@ static const struct service {
 	{SLICE("POST"), SLICE("/echo"), serve_echo},
 	{SLICE("POST"), SLICE("/sink"), serve_sink},
 	{SLICE("GET"), SLICE("/ws/echo"), serve_websocket_echo},
+	{SLICE("GET"), SLICE("/ws/watched"), serve_websocket_echo},
 	{SLICE("GET"), SLICE("/chat"), serve_chat},
 	{SLICE("GET"), SLICE("/ws/ticker"), serve_ticker},
 	{SLICE("GET"), SLICE("/ticker/poll"), serve_ticker_poll},

@@ -105,6 +105,16 @@ backend "app" {
 route "/" {
 	backend = "app"
 }
+route "/ws/watched" {
+	backend = "app"
+	tunnel {
+		ping_client = "1m"
+		ping_backend = "1m"
+		max_message_size = "1M"
+		messages_per_second = 10000000
+		bytes_per_second = "1T"
+	}
+}
 `;
 }
 
