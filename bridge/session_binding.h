@@ -13,16 +13,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bridge/digest.h"
 #include "conf/conf.h"
 #include "proxy/base/slice.h"
 #include "proxy/http/exchange.h"
 
-#define SESSION_BINDING_SIZE 32
-
 /* What a session that the exchange opens is bound to, as a digest in the buffer; empty: to nothing,
  * on a route that has neither option. */
 struct slice session_binding_make(
-	uint8_t buf[SESSION_BINDING_SIZE], const struct conf_route *route, struct exchange *x);
+	uint8_t buf[DIGEST_SIZE], const struct conf_route *route, struct exchange *x);
 /* Its copy, for the session to keep; free() it. NULL: bound to nothing. */
 uint8_t *session_binding_new(const struct conf_route *route, struct exchange *x);
 /* Whether the exchange's client may have what is bound to this; NULL: all may. If not, the exchange

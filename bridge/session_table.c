@@ -1,6 +1,5 @@
 #include "bridge/session_table.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,27 +244,12 @@ void session_table_remove(struct session_table *self, struct session *session)
 
 /* Keys. */
 
-void session_key_digest(uint8_t digest[SESSION_KEY_SIZE], const struct slice *parts, size_t n_parts)
-{
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-
-	ASSERT(context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
-	for (size_t i = 0; i < n_parts; i++) {
-		uint64_t n = parts[i].n;
-
-		ASSERT(EVP_DigestUpdate(context, &n, sizeof(n)) == 1);
-		ASSERT(EVP_DigestUpdate(context, parts[i].p, parts[i].n) == 1);
-	}
-	ASSERT(EVP_DigestFinal_ex(context, digest, NULL) == 1);
-	EVP_MD_CTX_free(context);
-}
-
 struct session *session_table_find_key(
-	struct session_table *self, const uint8_t digest[SESSION_KEY_SIZE])
+	struct session_table *self, const uint8_t digest[DIGEST_SIZE])
 {
 	struct session_key *key;
 
-	HASH_FIND(hh, self->keys, digest, SESSION_KEY_SIZE, key);
+	HASH_FIND(hh, self->keys, digest, DIGEST_SIZE, key);
 	if (key == NULL)
 		return NULL;
 	if (key->expires_ms <= loop_now_ms(self->loop)) {
@@ -276,17 +260,17 @@ struct session *session_table_find_key(
 }
 
 void session_table_add_key(
-	struct session_table *self, struct session *session, const uint8_t digest[SESSION_KEY_SIZE])
+	struct session_table *self, struct session *session, const uint8_t digest[DIGEST_SIZE])
 {
 	struct session_key *key = memory_alloc_zeroed(sizeof(*key));
 
 	ASSERT(session->key == NULL);
-	memcpy(key->digest, digest, SESSION_KEY_SIZE);
+	memcpy(key->digest, digest, DIGEST_SIZE);
 	key->session = session;
 	arena_init(&key->arena);
 	key->expires_ms = TIMER_NEVER;
 	session->key = key;
-	HASH_ADD(hh, self->keys, digest, SESSION_KEY_SIZE, key);
+	HASH_ADD(hh, self->keys, digest, DIGEST_SIZE, key);
 }
 
 bool session_key_keeps(enum field_id id)

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bridge/digest.h"
 #include "bridge/ledger.h"
 #include "bridge/session.h"
 #include "bridge/session_tombs.h"
@@ -30,11 +31,9 @@
 #include "proxy/http/exchange.h"
 #include "proxy/http/fields.h"
 
-#define SESSION_KEY_SIZE 32
-
 struct session_key {
 	UT_hash_handle hh;
-	uint8_t digest[SESSION_KEY_SIZE];
+	uint8_t digest[DIGEST_SIZE];
 	struct session *session;
 	uint64_t expires_ms; /* TIMER_NEVER until the opening is answered */
 	/* Of the backend's answer, for repeats: those that session_key_keeps. */
@@ -103,16 +102,12 @@ void session_table_remember(struct session_table *self, struct session *session)
 /* The session is forgotten. */
 void session_table_remove(struct session_table *self, struct session *session);
 
-/* The scope and the key as one digest (SHA-256): each part with its length, so that no two run into
- * each other. */
-void session_key_digest(
-	uint8_t digest[SESSION_KEY_SIZE], const struct slice *parts, size_t n_parts);
 /* The digest has all that makes two openings one client's, session_binding_make included. NULL: not
  * known, or no longer good. The session may still be in SESSION_OPENING. */
 struct session *session_table_find_key(
-	struct session_table *self, const uint8_t digest[SESSION_KEY_SIZE]);
-void session_table_add_key(struct session_table *self, struct session *session,
-	const uint8_t digest[SESSION_KEY_SIZE]);
+	struct session_table *self, const uint8_t digest[DIGEST_SIZE]);
+void session_table_add_key(
+	struct session_table *self, struct session *session, const uint8_t digest[DIGEST_SIZE]);
 /* The opening has been answered: the key's time begins, once. */
 void session_table_start_key(
 	struct session_table *self, struct session *session, const struct fields *fields);

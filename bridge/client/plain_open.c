@@ -15,7 +15,7 @@ struct plain_opening {
 	bool has_note;
 	bool has_digest;
 	struct plain_reset_note note;
-	uint8_t digest[SESSION_KEY_SIZE];
+	uint8_t digest[DIGEST_SIZE];
 };
 
 /* How long an event stream waits before it tries again to open a session. */
@@ -273,7 +273,7 @@ static void make_digest(struct plain_opening *self)
 {
 	const struct plain_request *request = &self->px->request;
 	struct exchange *x = self->px->x;
-	uint8_t binding[SESSION_BINDING_SIZE];
+	uint8_t binding[DIGEST_SIZE];
 	struct slice parts[] = {
 		request->path,
 		fields_join(&x->req->fields, FIELD_ORIGIN, &x->arena),
@@ -283,7 +283,7 @@ static void make_digest(struct plain_opening *self)
 		session_binding_make(binding, self->px->bridge->route, x),
 	};
 
-	session_key_digest(self->digest, parts, ARRAY_LEN(parts));
+	digest_make(self->digest, parts, ARRAY_LEN(parts));
 	self->has_digest = true;
 }
 
