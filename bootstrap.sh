@@ -20,6 +20,9 @@ TEST_PACKAGES="
 NODE_PACKAGES="
 	nodejs npm"
 
+# What is of sessions runs with several workers too.
+BRIDGE_TESTS='/(binding|bridge|drain|engineio|h2_bridge|h2_sockjs|poll_feed|pollux_js|socketio|sockjs)'
+
 JOBS=$(nproc)
 
 say()
@@ -214,25 +217,28 @@ check()
 	add "$1" "$passed" "$failed" "$skipped"
 }
 
-# node_tests FOLDER DIR: the tests of tests/FOLDER, with the programs built in DIR. They wait more than they
-# work, so that two files for each core run at once, where Node can do that.
+# node_tests FOLDER DIR [WORKERS PATTERN]: the tests of tests/FOLDER, with the programs built in DIR; with so many
+# workers, those whose names match. They wait more than they work, so that two files for each core run at once,
+# where Node can do that.
 node_tests()
 {
-	local log=$2/$1.tap at_once=--test-concurrency=$((2 * JOBS))
+	local workers=${3:-1} at_once=--test-concurrency=$((2 * JOBS))
+	local log=$2/$1-$workers.tap name="tests/$1 with $2"
 
 	node "$at_once" -e 0 2>/dev/null || at_once=
 
-	say "tests/$1 with $2"
+	[ "$workers" = 1 ] || name="$name, $workers workers"
+	say "$name"
 	if [ ! tests/node_modules/.package-lock.json -nt tests/package-lock.json ]; then
 		(cd tests && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-progress </dev/null) ||
 			die "npm ci failed"
 	fi
 	rm -f "$log"
-	(cd tests && POLLUX_BUILD="../$2" exec timeout -k 30 1800 node --test $at_once \
+	(cd tests && POLLUX_WORKERS=$workers POLLUX_BUILD="../$2" exec timeout -k 30 1800 node --test $at_once \
 		--test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="../$log" \
-		$(find "$1" -name '*.test.mjs' | sort) </dev/null)
-	add "tests/$1 with $2" $(awk '
+		$(find "$1" -name '*.test.mjs' | grep -E "${4:-.}" | sort) </dev/null)
+	add "$name" $(awk '
 		/^# (pass|fail|cancelled|skipped|todo) [0-9]+$/ { n[$2] += $3; is_whole = 1 }
 		END { print n["pass"] + 0, n["fail"] + n["cancelled"] + !is_whole, n["skipped"] + n["todo"] }' "$log")
 }
@@ -247,6 +253,7 @@ test_all()
 	build build --enable-werror
 	check build
 	[[ $skip != *" e2e "* ]] && node_tests e2e build
+	[[ $skip != *" e2e "* ]] && node_tests e2e build 4 "$BRIDGE_TESTS"
 	[[ $skip != *" scale "* ]] && node_tests scale build
 	if [[ $skip != *" asan "* ]]; then
 		build build-asan --enable-werror --enable-sanitizers

@@ -440,6 +440,7 @@ void session_attach(struct session *self, struct transport *transport, uint64_t 
 {
 	ASSERT(self->state != SESSION_OVER && session_place_cursor(self, after) == CURSOR_GOOD);
 	end_transport(self, TRANSPORT_SUPERSEDED);
+	log_debug("session %.*s...: a client reads", SLICE_ARG(session_id_shown(session_id(self))));
 	transport->session = self;
 	self->transport = transport;
 	session_acknowledge(self, after);

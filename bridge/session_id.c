@@ -70,18 +70,17 @@ bool session_id_has_form(struct slice id)
 	return id.n > 0;
 }
 
-/* How many characters of an id may be seen. */
-static size_t shown_size(struct slice id)
+struct slice session_id_shown(struct slice id)
 {
 	const char *dot = id.n > 0 ? memrchr(id.p, '.', id.n) : NULL;
 	size_t n_tag = dot != NULL ? (size_t)(dot + 1 - id.p) : 0;
 
-	return id.n - n_tag < SESSION_ID_SHOWN ? 0 : n_tag + SESSION_ID_SHOWN;
+	return slice_first(id, id.n - n_tag < SESSION_ID_SHOWN ? 0 : n_tag + SESSION_ID_SHOWN);
 }
 
 struct slice session_id_mask(struct slice id, struct arena *arena)
 {
-	return arena_printf(arena, "%.*s...", SLICE_ARG(slice_first(id, shown_size(id))));
+	return arena_printf(arena, "%.*s...", SLICE_ARG(session_id_shown(id)));
 }
 
 struct slice session_id_mask_target(struct slice target, struct arena *arena)
@@ -100,5 +99,5 @@ struct slice session_id_mask_target(struct slice target, struct arena *arena)
 		return target;
 	after = slice_from(target, path.n);
 	return arena_printf(arena, "%.*s%.*s...%.*s", SLICE_ARG(before),
-		SLICE_ARG(slice_first(id, shown_size(id))), SLICE_ARG(after));
+		SLICE_ARG(session_id_shown(id)), SLICE_ARG(after));
 }

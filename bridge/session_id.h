@@ -35,6 +35,8 @@ void session_id_write_tag(char out[SESSION_ID_TAG_MAX + 1], size_t slot);
 /* One or more of A-Z a-z 0-9 _ . - */
 bool session_id_has_form(struct slice id);
 
+/* The beginning of an id, as much as may be seen of it. */
+struct slice session_id_shown(struct slice id);
 /* "w1.kX0a..." : the tag (up to and with the last "."), SESSION_ID_SHOWN characters, "...". An id
  * that is shorter than that becomes "...". In the arena. */
 struct slice session_id_mask(struct slice id, struct arena *arena);

@@ -64,7 +64,8 @@ static void codec_respond(struct exchange *x)
 		pipe_close_reader(&x->res_body);
 	}
 	if (x->is_upgrade) {
-		x->status = 200;
+		/* As the client gets it, which another worker may have over HTTP/1.1. */
+		x->status = exchange_version(x) == 20 ? 200 : 101;
 		h2_server_set_due(stream, DUE_TUNNEL);
 	}
 	(void)nghttp2_submit_response(self->session.ng, stream->base.id, lines.items, lines.n,

@@ -519,11 +519,21 @@ static bool report_leaks(void)
 	return false;
 }
 
+/* A signal that comes late would end us its own way, and not with our status. */
+static void block_signals(void)
+{
+	sigset_t signals;
+
+	(void)sigfillset(&signals);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 static bool worker_close(struct worker *self)
 {
 	const struct conf *conf = self->conf;
 	bool is_clean;
 
+	block_signals();
 	for (size_t i = 0; i < ARRAY_LEN(self->signals); i++)
 		if (self->signals[i] != NULL)
 			event_free(self->signals[i]);

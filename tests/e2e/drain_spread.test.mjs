@@ -80,7 +80,7 @@ async function crowd(t, program) {
 		onSocket: (socket) => socket.send(`0${JSON.stringify(OPEN)}`),
 	});
 	const pollux = await Pollux.start(t, {
-		program,
+		program: { log_level: 'debug', ...program },
 		backends: { app: { servers: [app] }, peers: { servers: [peers] }, engines: { servers: [engines] } },
 		route: [
 			{ path: '/' },

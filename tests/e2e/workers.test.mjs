@@ -6,7 +6,7 @@ import { Authority } from './lib/certificates.mjs';
 import { bridgeStage, openedSession } from './lib/bridge.mjs';
 import { engineStage } from './lib/engineio.mjs';
 import { connect, get, ok, stage } from './lib/stage.mjs';
-import { PATIENCE_MS, event, eventually } from './lib/wait.mjs';
+import { PATIENCE_MS, event, eventually, pass } from './lib/wait.mjs';
 
 const WORKERS = 4;
 const MANY = { program: { workers: WORKERS } };
@@ -180,6 +180,25 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 		assert.equal((await pollux.left()).code, 0);
 	});
 }
+
+test('signals that come while a worker ends do not change how it ends', async (t) => {
+	const { pollux } = await stage(t, MANY);
+	const pids = pollux.workerPids();
+	const left = pollux.left();
+
+	pollux.signal('SIGTERM');
+	while (pids.some(isAlive)) {
+		for (const pid of pids.filter(isAlive)) {
+			try {
+				process.kill(pid, 'SIGTERM');
+			} catch ({ code }) {
+				assert.equal(code, 'ESRCH');
+			}
+		}
+		await pass(0);
+	}
+	assert.equal((await left).code, 0);
+});
 
 test('a second signal to the master cuts', async (t) => {
 	const { backend, pollux, client } = await stage(t, MANY);
