@@ -219,7 +219,10 @@ static void on_request_body(void *arg)
 		return;
 	}
 	if (self->state == CLIENT_TUNNEL) {
-		(void)h1_tunnel_send(self->conn, self->fetch->req_body);
+		/* Whether the backend takes it is looked at later. */
+		if (h1_tunnel_send(self->conn, self->fetch->req_body) > 0 &&
+			!timer_is_set(&self->timer) && self->fetch->timeouts.write_ms > 0)
+			timer_set_in(self->loop, &self->timer, self->fetch->timeouts.write_ms);
 		finish_tunnel_if_done(self);
 		return;
 	}
@@ -548,6 +551,8 @@ static void on_timer(void *arg)
 			timer_set_at(self->loop, &self->timer, due);
 	} else if (self->state == CLIENT_BODY) {
 		client_fail(self, REASON_READ_TIMEOUT, "response body stalled");
+	} else if (stall != 0) {
+		timer_set_at(self->loop, &self->timer, stall);
 	}
 }
 

@@ -336,6 +336,28 @@ static void test_a_client_that_takes_nothing_is_cut(void **state)
 	logged(world, 101, REASON_CLIENT_STALL);
 }
 
+static void test_a_backend_that_takes_nothing_is_given_up(void **state)
+{
+	static char frame[14 + 0x30000] = "\x82\xff\0\0\0\0\0\x03\0\0";
+	struct world *world = *state;
+
+	world->tunnel_timeout_ms = 0;
+	open_tunnel(world);
+	(void)take_text(world->backend);
+	CLIENT_SENDS(world, "\x81\x80" MASK);
+	loop_advance(world->loop, 60000);
+	assert_non_null(world->server);
+	conn_fake_set_room(world->backend, 0);
+	conn_fake_feed(world->client, frame, sizeof(frame));
+	turn(world);
+	loop_advance(world->loop, 4999);
+	assert_non_null(world->server);
+	loop_advance(world->loop, 1);
+	assert_null(world->server);
+	assert_null(world->fetcher);
+	logged(world, 101, REASON_BACKEND_STALL);
+}
+
 /* The drain. */
 
 static void test_a_close_in_its_turn(void **state)
@@ -464,6 +486,7 @@ int main(void)
 		TEST(test_no_timeout_but_pings),
 		TEST(test_pings_that_are_closer_than_their_timeout),
 		TEST(test_a_client_that_takes_nothing_is_cut),
+		TEST(test_a_backend_that_takes_nothing_is_given_up),
 		TEST(test_a_close_in_its_turn),
 		TEST(test_a_half_closed_client_leaves_with_its_close),
 		TEST(test_a_half_closed_backend_is_left_with_a_close),
