@@ -13,7 +13,8 @@
 
 /*
  * Whole groups of four with their padding, without white space, the unused bits zero: false if it
- * is anything else. `out` has BASE64_DECODED_MAX(text.n) bytes; `*n` are written.
+ * is anything else. `out` has BASE64_DECODED_MAX(text.n) bytes, and may be the place of the text
+ * itself or one before it; `*n` are written.
  */
 MUST_USE bool base64_decode(struct slice text, void *out, size_t *n);
 
