@@ -155,7 +155,7 @@ test('closes of all kinds are spread, and each goes on until its own', async (t)
 	assert.equal((await enginePoll.readResponse()).body.toString(), '1');
 	for (const wire of [poll, sockPoll, enginePoll])
 		wire.close();
-	assert.ok(since(Date.now()) < 700, `polls are answered at once, not after ${since(Date.now())} ms`);
+	assert.ok(since(Date.now()) < 1500, `polls are answered at once, not after ${since(Date.now())} ms`);
 
 	const closings = async (sockets) => Promise.all(sockets.map((socket) => within(socket.closing, 'a close')));
 	const engineCloses = Promise.all(engineSockets.map(async (socket) => {
@@ -201,9 +201,9 @@ test('closes of all kinds are spread, and each goes on until its own', async (t)
 	// Answered to the end of its time.
 	for (const [sockets, closes] of [[tunnels, ofTunnels], [framed, ofFramed]])
 		for (const [i, socket] of sockets.entries())
-			assert.ok(closes[i].at - socket.answeredAt < 500, `silent for ${closes[i].at - socket.answeredAt} ms`);
+			assert.ok(closes[i].at - socket.answeredAt < 1000, `silent for ${closes[i].at - socket.answeredAt} ms`);
 	for (const [i, socket] of plain.entries())
-		if (since(ofPlain[i].at) > 500)
+		if (since(ofPlain[i].at) > 1000)
 			assert.equal(socket.heard, `from ${i}`);
 	for (const peer of app.sockets)
 		assert.deepEqual(await app.closeOf(peer), GOING_AWAY);
