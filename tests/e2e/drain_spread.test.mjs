@@ -386,13 +386,20 @@ async function atTheDoor(t, workers) {
 		ask2(t, pollux.url('/h2c')),
 		ask2(t, pollux.url('/h2', { scheme: 'https', index: 1 })),
 	];
-	const overTls = Wire.connect(t, pollux.where(1), { tls: {} });
+	const overTls = Wire.connect(t, pollux.where(1), { tls: {} }).then((wire) => {
+		wire.send(get('/tls'));
+		return wire;
+	});
 	await pass(50); // their first bytes are with the kernel
 	pollux.signal('SIGTERM');
 	await eventually(() => pids.every((pid) => hasPending(pid, 15)), 'a signal to all');
 	for (const pid of pids)
 		process.kill(pid, 'SIGCONT');
 
+	// Who says late what it wants: after the others, and within the second that is left for it.
+	await waiting[0].until(() => waiting[0].peek().length > 0, 'a first answer');
+	for (const wire of silent.slice(0, 2))
+		wire.send(get('/late'));
 	for (const [i, wire] of waiting.entries()) {
 		const response = await wire.readResponse();
 		assert.equal(response.status, i % 4 === 3 ? 503 : 200);
@@ -402,15 +409,12 @@ async function atTheDoor(t, workers) {
 		await wire.expectEnd();
 		wire.close();
 	}
-	// Who says late what it wants.
 	for (const wire of silent.slice(0, 2)) {
-		wire.send(get('/late'));
 		assert.equal((await wire.readResponse()).status, 200);
 		wire.close();
 	}
 	assert.deepEqual(await Promise.all(over2), [200, 200]);
 	const tls = await overTls;
-	tls.send(get('/tls'));
 	assert.equal((await tls.readResponse()).status, 200);
 	tls.close();
 	// Who says nothing.

@@ -51,6 +51,16 @@ export async function startBackend(t, { onSocket = () => {}, ...options } = {}) 
 	});
 }
 
+// Sends a request by which a client begins to read a session, and waits until it does. With several workers what is
+// sent next by another connection would else be the quicker at times. Needs log_level debug.
+export async function isRead({ log }, send) {
+	const reads = () => log.lines.filter((line) => /a client reads/.test(line)).length;
+	const before = reads();
+
+	send();
+	await eventually(() => reads() > before, 'a session that is read');
+}
+
 /*
  * The three: { backend, pollux, bridge }. `ws` are options of the WebSocket server, `route` and
  * `backend` those of the configuration; `server` another backend than that one.
@@ -62,6 +72,7 @@ export async function bridgeStage(t, { ws = {}, server, route = {}, backend: bac
 		backend: { servers: [backend], ...backendOptions },
 		route: [{ path, forwarded: 'off', bridge: ['plain'], ...route }],
 		...options,
+		program: { log_level: 'debug', ...options.program },
 	});
 	return { backend, pollux, bridge: new Bridge(t, pollux, { path, tls }) };
 }
@@ -251,7 +262,8 @@ export class Session {
 	// A poll whose answer is waited for later: the wire it is on.
 	async startPoll({ after, wait, fields } = {}) {
 		const wire = await this.bridge.connect();
-		wire.send(requestText('GET', this.url + this.pollQuery(after, wait), { fields }));
+		await isRead(this.bridge.pollux, () =>
+			wire.send(requestText('GET', this.url + this.pollQuery(after, wait), { fields })));
 		return wire;
 	}
 

@@ -2,10 +2,9 @@
 // dialect in front of it, and a client that speaks HTTP.
 import assert from 'node:assert/strict';
 
-import { Bridge, requestText, startBackend } from './bridge.mjs';
+import { Bridge, isRead, requestText, startBackend } from './bridge.mjs';
 import { Pollux } from './pollux.mjs';
 import { Wire } from './wire.mjs';
-import { eventually } from './wait.mjs';
 import { ACCEPT, OPCODE, closeFrame, frame, handshake, readFrame } from './websocket_bytes.mjs';
 
 export const PATH = '/engine.io/';
@@ -43,7 +42,7 @@ export async function engineStage(t, { ws = {}, open = {}, server, route = {}, b
 		backend: { servers: [backend], ...options },
 		route: [{ path: '/engine.io', bridge: ['engineio'], ...route }],
 		...rest,
-		program: { log_level: 'debug', ...rest.program },
+		program: { log_level: 'debug', ...rest.program }, // for isRead
 	});
 	return { backend, pollux, engine: new Engine(t, pollux, { tls }) };
 }
@@ -157,13 +156,9 @@ export class EngineSession {
 
 	// A poll whose answer is waited for later: the wire it is on.
 	async startPoll({ query = '', fields } = {}) {
-		const { log } = this.engine.pollux;
-		const reads = () => log.lines.filter((line) => /a client reads/.test(line)).length;
-		const before = reads();
 		const wire = await this.engine.connect();
-		wire.send(requestText('GET', `${PATH}?${this.query}${query}`, { fields }));
-		// Of two workers the other one may get what is sent next, and be the quicker.
-		await eventually(() => reads() > before, 'a poll that waits');
+		await isRead(this.engine.pollux, () =>
+			wire.send(requestText('GET', `${PATH}?${this.query}${query}`, { fields })));
 		return wire;
 	}
 
