@@ -219,12 +219,14 @@ check()
 
 # node_tests FOLDER DIR [WORKERS PATTERN]: the tests of tests/FOLDER, with the programs built in DIR; with so many
 # workers, those whose names match. They wait more than they work, so that two files for each core run at once,
-# where Node can do that.
+# where Node can do that; one with sanitizers, which work more.
 node_tests()
 {
-	local workers=${3:-1} at_once=--test-concurrency=$((2 * JOBS))
+	local workers=${3:-1} n_files=$((2 * JOBS)) at_once
 	local log=$2/$1-$workers.tap name="tests/$1 with $2"
 
+	[ "$2" = build-asan ] && n_files=$JOBS
+	at_once=--test-concurrency=$n_files
 	node "$at_once" -e 0 2>/dev/null || at_once=
 
 	[ "$workers" = 1 ] || name="$name, $workers workers"
