@@ -28,9 +28,10 @@ test('floods of frames that ask for an answer, or for nothing', async (t) => {
 	};
 
 	await sieges(t, await siegeArena(t), [
-		{ name: 'PING (CVE-2019-9512)', logged: /http\/2: too many PING frames/,
+		// Where the answers wait because the client does not take them, those are too many first.
+		{ name: 'PING (CVE-2019-9512)', logged: /http\/2: too many (PING frames|frames that want an answer)/,
 			attack: (client) => flood(client, () => ping()) },
-		{ name: 'SETTINGS (CVE-2019-9515)', logged: /http\/2: too many SETTINGS frames/,
+		{ name: 'SETTINGS (CVE-2019-9515)', logged: /http\/2: too many (SETTINGS frames|frames that want an answer)/,
 			attack: (client) => flood(client, (n) => settings([[SETTING.INITIAL_WINDOW_SIZE, n]])) },
 		{ name: 'PRIORITY of ever other streams (CVE-2019-9513)', logged: /http\/2: too many PRIORITY frames/,
 			attack: (client) => flood(client, (n) => priority(2 * (n % 5000) + 1, {

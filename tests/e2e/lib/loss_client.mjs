@@ -290,6 +290,8 @@ export class LossClient {
 		} catch (error) {
 			throw new Cut(error.code);
 		}
+		if (!response.complete)
+			throw new Cut('cut');
 		if (response.statusCode === 204) {
 			assert.ok(this.closed, 'the close has come before');
 			return;
