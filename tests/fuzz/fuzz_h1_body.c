@@ -100,12 +100,24 @@ static void check_same_trailers(const struct fields *a, const struct fields *b)
 	}
 }
 
+/* Their lines as we write them, with a space that may not have stood there. */
+static size_t trailers_size(const struct fields *trailers)
+{
+	size_t n = 2;
+
+	for (uint32_t i = 0; i < trailers->n; i++)
+		n += trailers->items[i].name.n + trailers->items[i].value.n + 4;
+	return n;
+}
+
 static void check_framed_again(struct reading *whole)
 {
 	struct reading again;
 	struct bytes data;
 	size_t n = bytes_size(&whole->out);
 
+	if (trailers_size(&whole->trailers) > limits.max_head_size)
+		return;
 	bytes_init(&data);
 	bytes_append_slice(&data, slice_first(bytes_linearize(&whole->out, n), n));
 	reading_init(&again, BODY_CHUNKED);
