@@ -7,6 +7,9 @@
 #include "proxy/base/loop_memory.h"
 #include "proxy/base/memory.h"
 
+/* Priorities of libevent: it takes one half of their number, which is 1, where none is said. */
+#define N_PRIORITIES 2
+#define PRIORITY_SIGNAL 0
 /* Generations of notices before sockets get their turn. */
 #define MAX_GENERATIONS 8
 
@@ -54,6 +57,7 @@ struct loop *loop_new(void)
 	self->base = event_base_new_with_config(config);
 	event_config_free(config);
 	ASSERT(self->base != NULL);
+	(void)event_base_priority_init(self->base, N_PRIORITIES);
 	self->timeout = evtimer_new(self->base, on_timeout, self);
 	ASSERT(self->timeout != NULL);
 	return self;
@@ -319,6 +323,17 @@ void loop_turn(struct loop *self, bool block)
 	for (int i = 0; i < MAX_GENERATIONS && !TAILQ_EMPTY(&self->notices); i++)
 		run_generation(self);
 	bury_the_dead(self);
+}
+
+struct event *loop_watch_signal(
+	struct loop *self, int number, void (*run)(int number, short what, void *arg), void *arg)
+{
+	struct event *event = evsignal_new(self->base, number, run, arg);
+
+	ASSERT(event != NULL);
+	(void)event_priority_set(event, PRIORITY_SIGNAL);
+	(void)event_add(event, NULL);
+	return event;
 }
 
 void loop_run(struct loop *self)

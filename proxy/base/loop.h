@@ -22,6 +22,7 @@
 
 #include "proxy/base/macros.h"
 
+struct event;
 struct event_base;
 struct loop;
 
@@ -60,6 +61,13 @@ void loop_turn(struct loop *self, bool block);
 /* Fake loops: moves the clock in steps to each due timer, and runs turns until nothing is pending.
  */
 void loop_advance(struct loop *self, uint64_t ms);
+
+/*
+ * Watches a signal, from now on until event_free. It is heard before sockets that are ready in the
+ * same turn: what a process is told holds for all that it reads after that. Not in a fake loop.
+ */
+struct event *loop_watch_signal(
+	struct loop *self, int number, void (*run)(int number, short what, void *arg), void *arg);
 
 void notice_init(struct notice *self, void (*run)(void *arg), void *arg);
 /* Posting a posted notice does nothing. */

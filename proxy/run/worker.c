@@ -270,15 +270,6 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
 
 /* Building. */
 
-static struct event *watch_signal(struct worker *self, int number, event_callback_fn callback)
-{
-	struct event *event = evsignal_new(loop_base(self->loop), number, callback, self);
-
-	ASSERT(event != NULL);
-	(void)evsignal_add(event, NULL);
-	return event;
-}
-
 static bool open_backends(struct worker *self)
 {
 	const struct conf *conf = self->conf;
@@ -461,6 +452,20 @@ static void follow_master(const struct worker *self, const struct worker_place *
 		(void)raise(SIGTERM);
 }
 
+static void watch_signals(struct worker *self, const struct worker_place *place)
+{
+	struct loop *loop = self->loop;
+
+	self->signals[0] = loop_watch_signal(loop, SIGTERM, on_leave_signal, self);
+	self->signals[1] = loop_watch_signal(loop, SIGINT, on_leave_signal, self);
+	self->signals[2] = loop_watch_signal(loop, SIGUSR1, on_reopen_signal, self);
+	self->signals[3] = loop_watch_signal(loop, SIGHUP, on_reload_signal, self);
+	if (place == NULL)
+		return;
+	self->signals[4] = loop_watch_signal(loop, WORKER_CUT_SIGNAL, on_cut_signal, self);
+	(void)sigprocmask(SIG_SETMASK, place->signals, NULL);
+}
+
 static bool worker_open(
 	struct worker *self, const struct conf *conf, const struct worker_place *place)
 {
@@ -485,14 +490,7 @@ static bool worker_open(
 	open_bridges(self);
 	open_clients(self);
 	/* Before anybody is told that it listens. */
-	self->signals[0] = watch_signal(self, SIGTERM, on_leave_signal);
-	self->signals[1] = watch_signal(self, SIGINT, on_leave_signal);
-	self->signals[2] = watch_signal(self, SIGUSR1, on_reopen_signal);
-	self->signals[3] = watch_signal(self, SIGHUP, on_reload_signal);
-	if (place != NULL)
-		self->signals[4] = watch_signal(self, WORKER_CUT_SIGNAL, on_cut_signal);
-	if (place != NULL)
-		(void)sigprocmask(SIG_SETMASK, place->signals, NULL);
+	watch_signals(self, place);
 	start_listening(self);
 	return true;
 }

@@ -167,25 +167,33 @@ test('a log that is renamed under way gets each request once, before or after', 
 	const file = join(temporaryFolder(t), 'access.log');
 	const stage = await start(t, { program: { ...LONG, access_log: file } });
 	const agent = agentOf(t, stage);
-	const [CLIENTS, REQUESTS, RENAMES] = [5, 60, 3];
+	const [CLIENTS, RENAMES] = [5, 3];
 	const targets = (name) => readFileSync(name, 'latin1').trim().split('\n')
 		.filter((line) => line !== '')
 		.map((line) => JSON.parse(line).target);
-	let answered = 0;
+	const answered = [];
+	let isOver = false;
 
 	const traffic = Promise.all(Array.from({ length: CLIENTS }, async (_, client) => {
-		for (let n = 0; n < REQUESTS; n++) {
-			await ask(stage, agent, `/echo/${client}-${n}`);
-			answered++;
+		for (let n = 0; !isOver; n++) {
+			const target = `/echo/${client}-${n}`;
+			await ask(stage, agent, target);
+			answered.push(target);
 		}
 	}));
+	// More than are under way at a time: some of them begin and end while the file has its name.
+	const someTraffic = () => {
+		const wanted = answered.length + 10 * CLIENTS;
+		return eventually(() => answered.length >= wanted, 'traffic');
+	};
+	await someTraffic();
 	for (let n = 1; n <= RENAMES; n++) {
-		const wanted = n * CLIENTS * REQUESTS / (RENAMES + 2);
-		await eventually(() => answered >= wanted, 'traffic');
 		renameSync(file, `${file}.${n}`);
 		stage.pollux.signal('SIGUSR1');
 		await eventually(() => existsSync(file), 'the new file');
+		await someTraffic();
 	}
+	isOver = true;
 	await traffic;
 	const held = ask(stage, agent, '/held');
 	const response = await stage.app.hold();
@@ -196,12 +204,13 @@ test('a log that is renamed under way gets each request once, before or after', 
 	response.send('the last one');
 	await held;
 	assert.deepEqual(await stage.pollux.left(), LEFT);
-	assert.deepEqual(targets(file), ['/held']);
-	const all = Array.from({ length: RENAMES + 1 }, (_, n) => targets(`${file}.${n + 1}`));
-	assert.ok(all.every((part) => part.length > 0));
-	const wanted = Array.from({ length: CLIENTS * REQUESTS }, (_, n) =>
-		`/echo/${Math.floor(n / REQUESTS)}-${n % REQUESTS}`);
-	assert.deepEqual(all.flat().sort(), wanted.sort());
+	const last = targets(file);
+	const parts = Array.from({ length: RENAMES + 1 }, (_, n) => targets(`${file}.${n + 1}`));
+	assert.ok(parts.every((part) => part.length > 0));
+	assert.deepEqual([...parts.flat(), ...last].sort(), [...answered, '/held'].sort());
+	// Of several processes the first to hear of it makes the file, and another one may have been asked.
+	if (Number(process.env.POLLUX_WORKERS ?? 1) === 1)
+		assert.deepEqual(last, ['/held']);
 });
 
 // WebSockets.

@@ -157,7 +157,9 @@ test('Socket.IO in Chromium', { skip: WITHOUT_BROWSER }, async (t) => {
 
 	await t.test('a page that is left takes its session along', async (t) => {
 		const pages = await ExpressBackend.start(t, serve);
-		const { pollux, cluster } = await socketIoStage(t, { io: { cors: { origin: '*' } } });
+		// Who is left between two polls is missed by its pong.
+		const io = { cors: { origin: '*' }, pingInterval: 1000, pingTimeout: 2000 };
+		const { pollux, cluster } = await socketIoStage(t, { io });
 
 		for (const { transports } of Object.values(MODES)) {
 			const page = await openPage(t, browser, `http://${pages.address}/page`);

@@ -1,10 +1,14 @@
 #include "proxy/base/loop.h"
 
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -217,6 +221,60 @@ static void test_a_real_loop_waits_for_its_timers(void **state)
 	loop_free(loop);
 }
 
+/* What was heard, in order: 's' for the signal, 'p' for the pipe. */
+struct hearing {
+	struct loop *loop;
+	char heard[8];
+	size_t n;
+};
+
+static void hear(struct hearing *self, char what)
+{
+	assert_true(self->n < sizeof(self->heard) - 1);
+	self->heard[self->n++] = what;
+	if (self->n == 2)
+		loop_stop(self->loop);
+}
+
+static void hear_signal(int number, short what, void *arg)
+{
+	(void)what;
+	assert_int_equal(number, SIGUSR1);
+	hear(arg, 's');
+}
+
+static void hear_pipe(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	hear(arg, 'p');
+}
+
+static void test_a_signal_is_heard_before_sockets_that_were_ready_before(void **state)
+{
+	struct loop *loop = loop_new();
+	struct hearing hearing = {.loop = loop};
+	struct event *signal = loop_watch_signal(loop, SIGUSR1, hear_signal, &hearing);
+	struct event pipe_event;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(
+		event_assign(&pipe_event, loop_base(loop), fds[0], EV_READ, hear_pipe, &hearing),
+		0);
+	assert_int_equal(event_add(&pipe_event, NULL), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(raise(SIGUSR1), 0);
+	loop_run(loop);
+	assert_string_equal(hearing.heard, "sp");
+	(void)event_del(&pipe_event);
+	event_free(signal);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancelled_timer_does_not_run),
 		cmocka_unit_test(test_many_timers_run_at_their_own_time),
 		cmocka_unit_test(test_a_real_loop_waits_for_its_timers),
+		cmocka_unit_test(test_a_signal_is_heard_before_sockets_that_were_ready_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
