@@ -64,7 +64,13 @@ static void encode_end(void *arg, struct bytes *out)
 	encode_close(arg, out, WS_CODE_GOING_AWAY, SLICE("Going away"));
 }
 
+static void respond(void *arg)
+{
+	sockjs_answer_start(arg, NULL);
+}
+
 static const struct frames_form form = {
+	.respond = respond,
 	.encode = encode,
 	.encode_heartbeat = encode_heartbeat,
 	.encode_end = encode_end,
@@ -168,7 +174,10 @@ static void go_on(struct sockjs_exchange *self, struct session *session)
 	bytes_init(&lead.prelude);
 	bytes_init(&lead.frame);
 	encode_prelude(self, &lead.prelude);
-	sockjs_answer_start(self, NULL);
+	/* A poll's head says nothing that its one frame does not say. */
+	lead.has_head = !is_polling(self);
+	if (lead.has_head)
+		sockjs_answer_start(self, NULL);
 	attach(self, session, &lead);
 }
 
@@ -191,6 +200,7 @@ static void on_opened(void *arg, const struct feed_acceptance *acceptance)
 		encode_prelude(sx, &lead.prelude);
 		sockjs_answer_start(sx, acceptance->fields);
 	}
+	lead.has_head = true;
 	bytes_init(&frame);
 	sockjs_encode_open(&frame);
 	wrap(sx, &lead.frame, &frame);

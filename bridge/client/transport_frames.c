@@ -44,12 +44,22 @@ static uint64_t stall_timeout(const struct transport_frames *self)
 	return MAX((uint64_t)self->x->route->send_timeout_ms, (uint64_t)N_LOOKS);
 }
 
+/* A head that is still due leaves in one write with the piece. */
+static void put(struct transport_frames *self, struct bytes *piece)
+{
+	pipe_put(&self->x->res_body, piece, bytes_size(piece));
+	if (self->lead.has_head)
+		return;
+	self->lead.has_head = true;
+	self->form->respond(self->arg);
+}
+
 static void put_frame(struct transport_frames *self, struct bytes *frame)
 {
 	uint64_t now = loop_now_ms(self->x->loop);
 
 	self->n_written += bytes_size(frame);
-	pipe_put(&self->x->res_body, frame, bytes_size(frame));
+	put(self, frame);
 	self->heartbeat_ms = now + self->options.heartbeat_ms;
 	if (self->look_ms == TIMER_NEVER) {
 		self->progress_ms = now;
@@ -111,7 +121,7 @@ static void write_next(struct transport_frames *self)
 		struct message *item;
 
 		if (bytes_size(&self->lead.prelude) > 0) {
-			pipe_put(to, &self->lead.prelude, bytes_size(&self->lead.prelude));
+			put(self, &self->lead.prelude);
 		} else if (bytes_size(&self->lead.frame) > 0) {
 			put_frame(self, &self->lead.frame);
 		} else {
@@ -147,9 +157,9 @@ static void on_end_by_session(struct transport *base, enum transport_end why)
 	if (self->is_ended)
 		return;
 	bytes_init(&frame);
-	pipe_put(&self->x->res_body, &self->lead.prelude, bytes_size(&self->lead.prelude));
+	put(self, &self->lead.prelude);
 	self->form->encode_end(self->arg, &frame);
-	pipe_put(&self->x->res_body, &frame, bytes_size(&frame));
+	put(self, &frame);
 	end(self);
 }
 

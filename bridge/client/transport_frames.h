@@ -23,6 +23,8 @@
 #include "proxy/http/exchange.h"
 
 struct frames_form {
+	/* Responds with the head, where the first piece brings it along. */
+	void (*respond)(void *arg);
 	/* Items from first to last: texts, or one close. */
 	void (*encode)(void *arg, struct bytes *out, const struct message *first,
 		const struct message *last);
@@ -40,13 +42,13 @@ struct frames_options {
 struct frames_lead {
 	struct bytes prelude; /* does not count against the limit; may be empty */
 	struct bytes frame;
+	bool has_head; /* the exchange has been responded to */
 };
 
 /*
- * Attaches after all that the session has sent; it must have no transport that is waiting. The
- * exchange has been responded to with a head, and nothing but a prelude was put into its body;
- * `lead` (taken) goes before the items. The exchange's handler becomes the transport. `arg` lives
- * in the exchange's arena or longer.
+ * Attaches after all that the session has sent; it must have no transport that is waiting. Nothing
+ * but a prelude was put into the exchange's body; `lead` (taken) goes before the items. The
+ * exchange's handler becomes the transport. `arg` lives in the exchange's arena or longer.
  */
 void transport_frames_start(struct exchange *x, struct session *session, struct frames_lead *lead,
 	const struct frames_options *options, const struct frames_form *form, void *arg);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { flushed, requestText } from './lib/bridge.mjs';
+import { flushed, isRead, requestText } from './lib/bridge.mjs';
 import { RawBackend } from './lib/raw_backend.mjs';
 import { RECEIVERS, openedSock, sockStage } from './lib/sockjs.mjs';
 
@@ -50,8 +50,7 @@ for (const [transport, shape] of Object.entries(RECEIVERS)) {
 			first = undefined;
 		}
 		const socket = await backend.accept();
-		// Its head has come: it waits.
-		const waiting = first ?? await session.receive(transport);
+		const waiting = first ?? await session.wait(transport);
 		const second = await session.receive(transport);
 		await second.expect(wrap(BUSY));
 		await second.expectEnd();
@@ -67,7 +66,7 @@ for (const [transport, shape] of Object.entries(RECEIVERS)) {
 		const socket = await backend.accept();
 		if (shape.polls) {
 			await receiver.expectEnd();
-			receiver = await session.receive(transport);
+			receiver = await session.wait(transport);
 		}
 		receiver.reset();
 		assert.equal((await backend.closeOf(socket)).code, 1001);
@@ -281,17 +280,26 @@ test('a route at / has the sessions of its root', async (t) => {
 	assert.equal(backend.requests[0].url, '/');
 });
 
+test('the head of a poll comes with its frame', async (t) => {
+	const { session, socket } = await openedSock(t);
+	const poll = await session.wait('xhr');
+	assert.equal(poll.wire.peek().length, 0);
+	socket.send('x');
+	await poll.expect('a["x"]\n');
+	await poll.expectEnd();
+});
+
 test('HTTP/1.0: no chunks, and the end of the connection is the end', async (t) => {
-	const { session, bridge } = await openedSock(t);
+	const { session, bridge, pollux } = await openedSock(t);
 	const wire = await bridge.connect();
 	const text = requestText('POST', `${session.url}/xhr`, {}).replace('HTTP/1.1', 'HTTP/1.0');
 	await session.sends('echo me?');
-	wire.send(text);
+	const socket = session.sock.backend.sockets[0];
+	await isRead(pollux, () => wire.send(text));
+	socket.send('x');
 	const head = await wire.readHead();
 	assert.equal(head.get('Transfer-Encoding'), undefined);
 	assert.equal(head.get('Content-Length'), undefined);
-	const socket = session.sock.backend.sockets[0];
-	socket.send('x');
 	assert.equal((await wire.readAll()).toString(), 'a["x"]\n');
 });
 
@@ -306,7 +314,9 @@ test('several workers: each request of a session finds it, whatever connection i
 		socket.send(`down ${session.id}`);
 		await session.expectFrame(`a["down ${session.id}"]`);
 	}
-	const receivers = await Promise.all(sessions.map((session) => session.receive('xhr')));
+	const receivers = [];
+	for (const session of sessions)
+		receivers.push(await session.wait('xhr'));
 	for (const session of sessions)
 		await session.expectFrame(BUSY);
 	receivers.forEach((receiver) => receiver.reset());
@@ -318,7 +328,7 @@ test('several workers: each request of a session finds it, whatever connection i
 
 test('SIGTERM: receivers are told 1001, backends too', async (t) => {
 	const { session, sock, socket, backend, pollux } = await openedSock(t);
-	const poll = await session.receive('xhr');
+	const poll = await session.wait('xhr');
 	const receiver = await sock.session().receive();
 	await receiver.expect('o\n');
 	pollux.signal('SIGTERM');

@@ -57,7 +57,7 @@ export async function isRead({ log }, send) {
 	const reads = () => log.lines.filter((line) => /a client reads/.test(line)).length;
 	const before = reads();
 
-	send();
+	await send();
 	await eventually(() => reads() > before, 'a session that is read');
 }
 

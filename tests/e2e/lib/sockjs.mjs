@@ -2,7 +2,7 @@
 // receivers that are read chunk by chunk.
 import assert from 'node:assert/strict';
 
-import { Stream, bridgeStage, requestText } from './bridge.mjs';
+import { Stream, bridgeStage, isRead, requestText } from './bridge.mjs';
 
 export const NO_CACHE = 'no-store, no-cache, no-transform, must-revalidate, max-age=0';
 export const SCRIPT = 'application/javascript; charset=UTF-8';
@@ -40,17 +40,32 @@ export function newSession() {
 // Between two workers frames may be joined: then what matters is the text.
 const ARE_JOINED = Number(process.env.POLLUX_WORKERS ?? 1) > 1;
 
-// A response whose chunks are given out one by one.
+// A response whose chunks are given out one by one. That of a poll begins with its frame.
 export class Receiver {
 	#text = '';
+	#head;
 
-	constructor(wire, head) {
+	constructor(wire, shape) {
 		this.wire = wire;
-		this.response = head;
+		this.shape = shape;
+	}
+
+	// The head of the response, once it is there.
+	async head() {
+		if (this.#head !== undefined)
+			return this.#head;
+		const head = await this.wire.readHead();
+		head.status = Number(head.line.split(' ')[1]);
+		assert.equal(head.status, 200, head.text);
+		assert.equal(head.get('Transfer-Encoding'), 'chunked');
+		assert.equal(head.get('Content-Type'), this.shape.type);
+		this.#head = head;
+		return head;
 	}
 
 	// The next chunk, whole; '' is the end.
 	async chunk(ms = undefined) {
+		await this.head();
 		const line = (await this.wire.readUntil('\r\n', ms)).toString('latin1');
 		assert.match(line, /^[0-9a-f]+\r\n$/);
 		const text = (await this.wire.read(parseInt(line, 16), ms)).toString();
@@ -143,20 +158,26 @@ export class SockSession {
 		return wire;
 	}
 
-	// A receiver whose head has come. What goes before the first frame has been read.
+	// A receiver. Of one that is no poll, all that goes before the first frame has been read.
 	async receive(transport = 'xhr_streaming', { fields, query } = {}) {
 		const shape = RECEIVERS[transport];
 		const wire = await this.sock.bridge.connect();
 		wire.send(requestText(shape.method,
 			`${this.url}/${transport}${query ?? shape.query}`, { fields }));
-		const head = await wire.readHead();
-		head.status = Number(head.line.split(' ')[1]);
-		assert.equal(head.status, 200, head.text);
-		assert.equal(head.get('Transfer-Encoding'), 'chunked');
-		assert.equal(head.get('Content-Type'), shape.type);
-		const receiver = new Receiver(wire, head);
-		if (shape.prelude !== '')
+		const receiver = new Receiver(wire, shape);
+		if (!shape.polls) {
+			await receiver.head();
 			receiver.prelude = await receiver.readPrelude(shape.prelude);
+		}
+		return receiver;
+	}
+
+	// A receiver of a session that is open: it waits there.
+	async wait(transport) {
+		let receiver;
+		await isRead(this.sock.bridge.pollux, async () => {
+			receiver = await this.receive(transport);
+		});
 		return receiver;
 	}
 
