@@ -71,6 +71,7 @@ struct fetch {
 	bool by_goaway;	  /* with is_unprocessed: the connection was on its way out, no more */
 	bool needs_http1; /* with is_unprocessed: the server takes it over HTTP/1.1 only */
 	bool has_head;
+	bool was_sent; /* cancelled: the server may have had the head of the request */
 	bool is_over;
 	uint64_t n_body_taken;	/* bytes taken from req_body and not put back */
 	uint64_t n_tunnel_sent; /* of a tunnel that is over: see fetch_n_tunnel_sent */

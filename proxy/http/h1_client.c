@@ -123,6 +123,7 @@ static void on_cancel(struct fetch *fetch)
 {
 	struct h1_client *self = fetch->carrier;
 
+	fetch->was_sent = true;
 	/* A tunnel that the client has not ended but cut is not ended towards the backend. */
 	if (self->state == CLIENT_TUNNEL && fetch->req_body->is_aborted)
 		conn_abort(self->conn);

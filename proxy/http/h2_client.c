@@ -161,6 +161,10 @@ static void on_cancel(struct fetch *fetch)
 		stream->fetch = NULL;
 		return;
 	}
+	/* nghttp2 has no stream for a HEADERS that it has not written yet, and will not write now.
+	 */
+	fetch->was_sent = !stream->is_held &&
+		nghttp2_session_find_stream(self->session.ng, stream->base.id) != NULL;
 	if (is_tunnel_over(stream)) {
 		stream->base.is_out_orderly = true;
 		(void)detach_fetch(stream);

@@ -60,6 +60,8 @@ static void on_client_end(struct exchange *x, void *arg)
 	struct relay *self = arg;
 
 	fetch_cancel(&self->fetch);
+	/* A client that has gone before the head: the owner has the line, if it has the request. */
+	x->is_relayed |= self->fetch.was_sent;
 	loop_bury(x->loop, &self->grave, destroy, self);
 }
 

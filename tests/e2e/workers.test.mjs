@@ -68,6 +68,21 @@ test('a session is found from every connection, and its requests stand in the lo
 	assert.ok(lines.every(({ client }) => client === '127.0.0.1'));
 });
 
+test('a poll that its client gives up stands in the log once', async (t) => {
+	const { pollux, session } = await openedSession(t, MANY);
+	const N = 12;
+
+	for (let n = 0; n < N; n++) {
+		const wire = await session.startPoll({ wait: 20 });
+		wire.reset();
+		await pollux.accessed({ method: 'GET' });
+	}
+	assert.equal((await session.delete()).status, 204);
+	await pollux.accessed({ method: 'DELETE' });
+	const lines = pollux.accessLog.lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+	assert.equal(lines.filter(({ method }) => method === 'GET').length, N, pollux.accessLog.text());
+});
+
 test('a repeated opening meets the first one, whichever worker gets it', async (t) => {
 	const { bridge } = await bridgeStage(t, MANY);
 	const ids = new Set();

@@ -408,12 +408,27 @@ static void a_cancelled_fetch_is_reset(void **state)
 	struct world *world = *state;
 	struct job *job = get(world);
 
+	fetch_cancel(&job->fetch);
+	assert_true(job->fetch.was_sent);
 	done(job, "");
 	server_sees(world, "HEADERS(1)+END RST_STREAM(1,CANCEL)");
 	assert_int_equal(world->fetcher->n_active, 0);
 	job = get(world);
 	respond_ok(world, 3);
 	done(job, "200 end");
+}
+
+static void a_fetch_that_is_cancelled_at_once_is_not_sent(void **state)
+{
+	struct world *world = *state;
+	struct job *job = job_new(world, METHOD_GET, "GET");
+
+	fetcher_start(world->fetcher, &job->fetch);
+	fetch_cancel(&job->fetch);
+	assert_false(job->fetch.was_sent);
+	done(job, "");
+	server_sees(world, "");
+	assert_int_equal(world->fetcher->n_active, 0);
 }
 
 /* The end of the stream may come in a frame of its own, when the one who reads by length is done.
@@ -605,6 +620,7 @@ int main(void)
 		TEST(a_response_that_nobody_takes_stops_at_its_window),
 		TEST_UNSTARTED(a_request_that_nobody_takes_stops_no_other),
 		TEST(a_cancelled_fetch_is_reset),
+		TEST(a_fetch_that_is_cancelled_at_once_is_not_sent),
 		TEST(a_response_that_is_whole_is_not_reset),
 		TEST(a_response_that_is_not_whole_is_reset),
 		TEST(a_fetch_may_be_cancelled_on_its_head),
