@@ -52,7 +52,7 @@ const PLAIN_REQUESTS = [
 
 for (const way of WAYS) {
 	test(`plain, ${way.name}: to strangers there is no session`, async (t) => {
-		const { bridge, session, socket, pollux } = await plainSession(t, way);
+		const { bridge, backend, session, socket, pollux } = await plainSession(t, way);
 
 		const poll = async (who, query) => {
 			const answer = await ask(bridge, who, 'GET', session.url + query);
@@ -94,7 +94,7 @@ for (const way of WAYS) {
 			assert.deepEqual(await poll(who, '?after=1&wait=0'), [{ seq: 2, text: 'two' }]);
 		}
 		assert.equal((await ask(bridge, way.owner, 'DELETE', session.url)).status, 204);
-		assert.equal((await event(socket, 'close'))[0], 1000);
+		assert.equal((await backend.closeOf(socket)).code, 1000);
 	});
 
 	test(`plain, ${way.name}: a stranger's Last-Event-ID opens a session of his own`, async (t) => {

@@ -50,7 +50,7 @@ test('a poll that passes the answer to the probe is let go as well', async (t) =
 	isPayload(await session.poll(), '6');
 	assert.ok(performance.now() - start < 5000);
 	isPayload(await session.poll(), '6');
-	candidate.send('5');
+	await session.move(candidate);
 	isError(await session.poll(), 400, 3, 'Bad request');
 });
 

@@ -182,8 +182,13 @@ export class EngineSession {
 		const socket = await this.candidate();
 		socket.send('2probe');
 		await socket.expect('3probe');
-		socket.send('5');
+		await this.move(socket);
 		return socket;
+	}
+
+	// The candidate takes the session over.
+	move(candidate) {
+		return isRead(this.engine.pollux, () => candidate.send('5'));
 	}
 
 	async isUnknown() {
