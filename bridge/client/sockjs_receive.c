@@ -15,8 +15,8 @@ struct sockjs_opening {
 };
 
 /*
- * How long the backend may take before the response begins. Until then a refusal is answered with
- * its own status; the client hears of the session not a moment later either way.
+ * How long the backend may take before a response that is no poll's begins. Until then a refusal is
+ * answered with its own status; the client hears of the session not a moment later either way.
  */
 #define HEAD_WAIT_MS 500
 
@@ -266,7 +266,8 @@ static void open_session(struct sockjs_exchange *sx)
 	self->waiter = (struct session_waiter){
 		.on_opened = on_opened, .on_refused = on_refused, .arg = self};
 	session_add_waiter(self->session, &self->waiter);
-	timer_set_in(bridge->loop, &self->head_wait, HEAD_WAIT_MS);
+	if (!is_polling(sx))
+		timer_set_in(bridge->loop, &self->head_wait, HEAD_WAIT_MS);
 }
 
 /* Before the session is touched. */

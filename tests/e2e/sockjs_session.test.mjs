@@ -6,6 +6,7 @@ import test from 'node:test';
 import { flushed, isRead, requestText } from './lib/bridge.mjs';
 import { RawBackend } from './lib/raw_backend.mjs';
 import { RECEIVERS, openedSock, sockStage } from './lib/sockjs.mjs';
+import { pass } from './lib/wait.mjs';
 
 const INTERRUPTED = 'c[1002,"Connection interrupted"]';
 const BUSY = 'c[2010,"Another connection still open"]';
@@ -237,6 +238,17 @@ test('a refusal after half a second is told in the response that has begun', asy
 	conn.send('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno');
 	await receiver.expect('c[1011,"No connection to the backend"]\n');
 	await receiver.expectEnd();
+});
+
+test('a refusal after half a second is the answer to a poll', async (t) => {
+	const server = await RawBackend.start(t);
+	const { sock } = await sockStage(t, { server });
+	const wire = await sock.session().startPoll();
+	const conn = await server.accept();
+	await conn.readRequest();
+	await pass(600);
+	conn.send('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno');
+	assert.equal((await wire.readResponse()).status, 403);
 });
 
 test('no backend: 502, and the id is free', async (t) => {
