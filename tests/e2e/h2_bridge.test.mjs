@@ -341,7 +341,7 @@ test('bridge, a connection that is busy with another stream: who takes that one 
 				response.end(Buffer.alloc(64 * MIB));
 			},
 		},
-		route: [{ path: '/' }, { path: '/chat', bridge: ['plain'], send_timeout: '500ms' }],
+		route: [{ path: '/' }, { path: '/chat', bridge: ['plain'], send_timeout: '1500ms' }],
 	});
 	const tap = await Tap.start(t, stage.where);
 	const client = await H2Client.connect(t, tap.where, { settings: { initialWindowSize: 64 * MIB } });
@@ -359,7 +359,7 @@ test('bridge, a connection that is busy with another stream: who takes that one 
 	await pass(200);
 	for (const backend of backends)
 		backend.send('one');
-	for (let n = 0; n < 20; n++) {
+	for (let n = 0; n < 40; n++) {
 		await pass(100);
 		conn.server.resume();
 		await event(conn.server, 'data');
