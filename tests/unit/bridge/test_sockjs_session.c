@@ -108,11 +108,18 @@ static void a_refusal_has_its_status_or_is_told_in_the_response(void **state)
 	assert_int_equal(client_status(client), 401);
 	assert_string_equal(client_body(client), "no");
 	assert_string_equal(client_field(client, "WWW-Authenticate"), "x");
-	client = poll("a");
+	client = receive("a", "xhr_streaming");
 	peer = peer_next();
 	stage_pass_ms(500);
+	assert_int_equal(strlen(client_take(client)), 2049);
 	peer_send(peer, "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno");
 	has_frame(client, "c[1011,\"No connection to the backend\"]\n");
+	/* A poll waits for it. */
+	client = poll("a");
+	peer = peer_next();
+	stage_pass_ms(3000);
+	peer_send(peer, "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno");
+	assert_int_equal(client_status(client), 401);
 	client = poll("a");
 	peer_refuse_next();
 	assert_int_equal(client_status(client), 502);
