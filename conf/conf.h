@@ -258,6 +258,7 @@ struct conf {
 	int max_connections;		 /* client connections; 0 = from the descriptor limit */
 	int max_connections_per_address; /* 0 = no limit */
 	int64_t drain_ms;		 /* from SIGTERM to the cut */
+	bool drain_accept;		 /* while those who stay on wait for their turn */
 	struct conf_network *trusted_proxies; /* peers whose (X-)Forwarded fields are believed */
 	size_t n_trusted_proxies;
 	struct conf_strings trusted_proxies_text;

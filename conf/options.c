@@ -70,6 +70,8 @@ const struct conf_option conf_options[] = {
 	  HELP("client connections at a time from one address; 0: no limit") },
 	{ ROW(GLOBAL, drain, DURATION, drain_ms), RANGE(0, DAY), DEFAULT("30s"),
 	  HELP("how long requests and tunnels may go on after SIGTERM before they are cut") },
+	{ ROW(GLOBAL, drain_accept, BOOL, drain_accept), DEFAULT("yes"),
+	  HELP("after SIGTERM accept connections while WebSockets and streams wait for their close") },
 	{ ROW(GLOBAL, trusted_proxies, LIST, trusted_proxies_text), DEFAULT(""),
 	  CANONICAL(conf_canonical_network),
 	  HELP("networks whose Forwarded and X-Forwarded fields are believed; unix: peers on unix sockets") },

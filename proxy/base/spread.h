@@ -11,7 +11,8 @@
 struct spread {
 	uint64_t start_ms;
 	uint64_t window_ms;
-	uint32_t n; /* given out so far */
+	uint32_t n;	  /* given out so far */
+	uint64_t last_ms; /* the latest of them; 0: none */
 };
 
 uint64_t spread_next_ms(struct spread *self);

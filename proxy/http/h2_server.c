@@ -194,6 +194,8 @@ static void take_request(struct h2_server_stream *stream)
 		stream->base.ws = ws_tunnel_new();
 	if (max > 0 && self->n_requests >= max)
 		h2_server_start_goaway(self);
+	else if (self->is_draining && self->n_requests == 1)
+		h2_server_look_at(self, loop_now_ms(self->session.loop));
 	if (reason != REASON_NONE)
 		exchange_abort(x, reason);
 	else
@@ -501,8 +503,9 @@ static void server_drain(struct server_codec *base, struct spread *closes)
 		stream->base.ws->leave_ms = closes != NULL ? spread_next_ms(closes) : now;
 		latest = MAX(latest, stream->base.ws->leave_ms);
 	}
-	/* Some browsers cut WebSockets when they see a GOAWAY: they get the closes first. */
-	if (has_tunnels && self->goaway == GOAWAY_NONE) {
+	/* Some browsers cut WebSockets when they see a GOAWAY: they get the closes first. Who has
+	 * only just come gets an answer first. */
+	if ((has_tunnels || self->n_requests == 0) && self->goaway == GOAWAY_NONE) {
 		self->goaway = GOAWAY_LATER;
 		self->goaway_ms = latest;
 		h2_server_on_timer(self);

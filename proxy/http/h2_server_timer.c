@@ -129,12 +129,18 @@ static bool has_tunnels(const struct h2_server *self)
 	return false;
 }
 
+/* Tunnels get their closes first, and a client that has just come its first request. */
+static bool is_goaway_held(const struct h2_server *self)
+{
+	return self->n_requests == 0 || has_tunnels(self);
+}
+
 /* With GOAWAY_LATER the time is that of the last close. */
 static uint64_t look_at_goaway(struct h2_server *self, uint64_t now)
 {
 	uint64_t due = self->goaway_ms + GOAWAY_WAIT_MS;
 
-	if (self->goaway == GOAWAY_LATER && (due <= now || !has_tunnels(self))) {
+	if (self->goaway == GOAWAY_LATER && (due <= now || !is_goaway_held(self))) {
 		h2_server_start_goaway(self);
 	} else if (self->goaway == GOAWAY_NOTICE && due <= now) {
 		self->is_final_due = true;

@@ -67,6 +67,7 @@ struct worker {
 	size_t n_entrances;
 	struct event *signals[5];
 	struct timer drain_timer;
+	struct timer door_timer; /* while draining: no more new connections */
 	struct timer look_timer; /* while draining: whether all have gone */
 	struct spread closes;	 /* of WebSockets and streams, while draining */
 	struct trim trim;
@@ -168,14 +169,31 @@ static bool has_peer_work(const struct worker *self)
 	return self->peers != NULL && peers_n_connections(self->peers) > 0;
 }
 
+/* Who the kernel has let in is served. */
+static void finish_entrances(void *arg)
+{
+	struct worker *self = arg;
+
+	for (size_t i = 0; i < self->n_entrances; i++)
+		listener_finish(self->entrances[i].listener);
+	self->n_entrances = 0;
+}
+
+static bool has_work(const struct worker *self)
+{
+	return clients_count(self->clients) > 0 || conn_n_lingering() > 0 ||
+		!are_bridges_idle(self) || has_peer_work(self);
+}
+
 static void leave_when_done(void *arg)
 {
 	struct worker *self = arg;
 
 	if (!self->is_draining)
 		return;
-	if (clients_count(self->clients) == 0 && conn_n_lingering() == 0 &&
-		are_bridges_idle(self) && !has_peer_work(self))
+	if (!has_work(self))
+		finish_entrances(self);
+	if (!has_work(self))
 		loop_stop(self->loop);
 	else
 		timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
@@ -198,17 +216,10 @@ static void close_entrances(struct worker *self)
 	self->n_entrances = 0;
 }
 
-/* Who the kernel has let in is served. */
-static void finish_entrances(struct worker *self)
-{
-	for (size_t i = 0; i < self->n_entrances; i++)
-		listener_finish(self->entrances[i].listener);
-	self->n_entrances = 0;
-}
-
 /*
  * Who is sent away comes back elsewhere, and not all at once. The last quarter of the time is for
- * answers. Who stops Pollux by hand waits for it, and gets it at once.
+ * answers. Who stops Pollux by hand waits for it, and gets it at once. Those who stay on may need
+ * new connections until the last of them has had its turn, and who comes anew an answer.
  */
 static void drain(struct worker *self, bool is_by_hand)
 {
@@ -220,13 +231,16 @@ static void drain(struct worker *self, bool is_by_hand)
 	self->is_draining = true;
 	self->closes = (struct spread){.start_ms = loop_now_ms(self->loop),
 		.window_ms = is_by_hand ? 0 : drain_ms - drain_ms / 4};
-	finish_entrances(self);
 	for (size_t i = 0; i < self->conf->n_routes; i++)
 		if (self->bridges[i] != NULL)
 			bridge_drain(self->bridges[i], &self->closes);
 	clients_drain(self->clients, &self->closes);
 	if (self->peers != NULL)
 		peers_drain(self->peers);
+	if (self->conf->drain_accept && self->closes.last_ms > loop_now_ms(self->loop))
+		timer_set_at(self->loop, &self->door_timer, self->closes.last_ms);
+	else
+		finish_entrances(self);
 	timer_set_in(self->loop, &self->drain_timer, drain_ms);
 	timer_set_in(self->loop, &self->look_timer, LOOK_EVERY_MS);
 }
@@ -473,6 +487,7 @@ static bool worker_open(
 	(void)signal(SIGPIPE, SIG_IGN);
 	self->loop = loop_new();
 	timer_init(&self->drain_timer, cut, self);
+	timer_init(&self->door_timer, finish_entrances, self);
 	timer_init(&self->look_timer, leave_when_done, self);
 	trim_init(&self->trim, self->loop, count_live, NULL);
 	if (!logs_open(&self->logs, conf) || !open_doors(self, place))
@@ -536,6 +551,7 @@ static bool worker_close(struct worker *self)
 		if (self->signals[i] != NULL)
 			event_free(self->signals[i]);
 	timer_close(self->loop, &self->drain_timer);
+	timer_close(self->loop, &self->door_timer);
 	timer_close(self->loop, &self->look_timer);
 	trim_close(&self->trim);
 	close_entrances(self);

@@ -24,12 +24,47 @@ static void a_client_that_does_not_answer_is_left_after_a_second(void **state)
 
 	start(world, &silent);
 	h2_peer_raw_preface(world->peer);
+	h2_peer_raw_headers(world->peer, END, 1, GET);
 	turn(world);
+	answer(world, 0, "");
+	(void)h2_peer_frames(world->peer);
 	server_codec_drain(world->server, NULL);
 	advance(world, 999);
 	client_sees(world, "GOAWAY(2147483647,NO_ERROR)");
 	assert_non_null(world->server);
 	advance(world, 1);
+	client_sees(world, "GOAWAY(1,NO_ERROR)");
+	assert_null(world->server);
+}
+
+static void who_has_only_just_come_has_a_second_for_a_request(void **state)
+{
+	struct world *world = *state;
+
+	server_codec_drain(world->server, NULL);
+	advance(world, 999);
+	client_sees(world, "");
+	(void)get(world);
+	advance(world, 1);
+	client_sees(world, "GOAWAY(2147483647,NO_ERROR) GOAWAY(1,NO_ERROR)");
+	answer(world, 0, "late");
+	assert_string_equal(h2_peer_body(world->peer, 1), "late");
+	assert_null(world->server);
+}
+
+static void who_then_asks_for_nothing_is_left(void **state)
+{
+	struct world *world = *state;
+
+	start(world, &silent);
+	h2_peer_raw_preface(world->peer);
+	turn(world);
+	server_codec_drain(world->server, NULL);
+	advance(world, 999);
+	client_sees(world, "");
+	advance(world, 1);
+	client_sees(world, "GOAWAY(2147483647,NO_ERROR)");
+	advance(world, 1000);
 	client_sees(world, "GOAWAY(0,NO_ERROR)");
 	assert_null(world->server);
 }
@@ -209,6 +244,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_idle_connection_leaves_when_the_client_knows),
 		TEST_UNSTARTED(a_client_that_does_not_answer_is_left_after_a_second),
+		TEST(who_has_only_just_come_has_a_second_for_a_request),
+		TEST_UNSTARTED(who_then_asks_for_nothing_is_left),
 		TEST_UNSTARTED(requests_between_the_two_steps_are_served),
 		TEST_UNSTARTED(requests_after_the_second_step_reach_nobody),
 		TEST(a_second_drain_changes_nothing),
