@@ -12,13 +12,51 @@
 
 /* Reading. */
 
+/*
+ * Clients write base64 in more than one way, and the reference reads them all: Java's breaks lines,
+ * others use the alphabet of URLs, or leave the padding out. Makes it the standard's, which has up
+ * to three characters more.
+ */
+static struct slice make_standard(char *out, struct slice text)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+
+		if (c == '\n' || c == '\r' || c == '\t' || c == ' ')
+			continue;
+		if (c == '-')
+			c = '+';
+		else if (c == '_')
+			c = '/';
+		out[n++] = c;
+	}
+	while (n % 4 != 0)
+		out[n++] = '=';
+	return slice_of(out, n);
+}
+
+static bool decode(struct slice text, uint8_t *data, size_t *n)
+{
+	char *standard;
+	bool is_good;
+
+	if (base64_decode(text, data, n))
+		return true;
+	standard = memory_alloc(text.n + 3);
+	is_good = base64_decode(make_standard(standard, text), data, n);
+	free(standard);
+	return is_good;
+}
+
 static struct message *read_binary(struct slice text)
 {
-	uint8_t *data = memory_alloc(BASE64_DECODED_MAX(text.n) + 1);
+	uint8_t *data = memory_alloc(BASE64_DECODED_MAX(text.n + 3) + 1);
 	struct message *frame = NULL;
 	size_t n;
 
-	if (base64_decode(text, data, &n))
+	if (decode(text, data, &n))
 		frame = message_new(MESSAGE_BINARY, slice_of((const char *)data, n));
 	free(data);
 	return frame;
@@ -139,17 +177,22 @@ static bool read_ms(const json_t *object, const char *name, uint64_t *ms)
 	return *ms <= ENGINEIO_MAX_PING_MS;
 }
 
-/* Servers before 6.2 of the reference do not say it. */
+/*
+ * Servers before 6.2 of the reference do not say it. Those without a limit of their own say null
+ * (Infinity), or 0; one that was calculated may have a fraction.
+ */
 static bool read_max_payload(json_t *object, uint64_t limit, struct engineio_open *open)
 {
 	const json_t *value = json_object_get(object, "maxPayload");
+	double number = json_number_value(value);
 
 	open->max_payload = limit;
 	if (value == NULL)
 		return true;
-	if (!json_is_integer(value) || json_integer_value(value) <= 0)
+	if (!json_is_number(value) && !json_is_null(value))
 		return false;
-	open->max_payload = MIN((uint64_t)json_integer_value(value), limit);
+	if (number >= 1 && number < (double)limit)
+		open->max_payload = (uint64_t)number;
 	return json_object_set_new(
 		       object, "maxPayload", json_integer((json_int_t)open->max_payload)) == 0;
 }

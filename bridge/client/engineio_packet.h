@@ -67,7 +67,8 @@ struct engineio_open {
 
 /*
  * Writes the open packet anew for a client that polls: with our sid, with the upgrade to a
- * WebSocket or without, and with maxPayload lowered to max_payload if it is above; all else stays.
+ * WebSocket or without, and with maxPayload lowered to max_payload if it is above, or no limit at
+ * all; all else stays.
  * False: it is no open packet of Engine.IO 4.
  */
 MUST_USE bool engineio_open_rewrite(struct slice packet, struct slice sid, bool can_upgrade,

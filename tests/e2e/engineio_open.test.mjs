@@ -81,6 +81,26 @@ test('maxPayload is lowered to what the route takes', async (t) => {
 
 // Errors.
 
+for (const said of ['null', '0', '104857.6']) {
+	test(`a maxPayload that says no whole number of bytes (${said})`, async (t) => {
+		const { backend, engine } = await engineStage(t, { open: null, route: { max_message_size: '256k' } });
+		const opening = engine.open();
+		const socket = await backend.accept();
+
+		socket.send(`0${JSON.stringify({ ...OPEN, maxPayload: 7 }).replace(':7', `:${said}`)}`);
+		const { facts } = await opening;
+		assert.equal(facts.maxPayload, said === '104857.6' ? 104857 : 262144);
+	});
+}
+
+test('an empty id is none', async (t) => {
+	const { backend, engine } = await engineStage(t);
+
+	await engine.open({ query: '&sid=' });
+	await backend.accept();
+	assert.equal(backend.requests[0].url, `${PATH}?EIO=4&transport=websocket`);
+});
+
 test('errors of the protocol', async (t) => {
 	const { engine, backend } = await engineStage(t);
 	const rows = [

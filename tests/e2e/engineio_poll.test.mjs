@@ -188,6 +188,16 @@ for (const [what, body] of Object.entries({
 	});
 }
 
+test('base64 as the reference reads it: line breaks, the alphabet of URLs, no padding', async (t) => {
+	const { session, socket } = await engineSession(t);
+	const bytes = Buffer.from(Array.from({ length: 200 }, (_, i) => 255 - i));
+	const lines = bytes.toString('base64').replace(/.{76}/g, '$&\n');
+
+	isOk(await session.post(payload(`b${lines}\n`, 'b-_8\r\n', 'b+/8A+w', 'b', '4last')));
+	assert.deepEqual(await socket.received.count(5), [bytes, Buffer.from([0xfb, 0xff]),
+		Buffer.from([0xfb, 0xff, 0, 0xfb]), Buffer.alloc(0), '4last']);
+});
+
 test('a body of bytes is none of this version, and ends the session', async (t) => {
 	const { session, socket, backend } = await engineSession(t);
 

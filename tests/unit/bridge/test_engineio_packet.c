@@ -45,6 +45,9 @@ static void payloads(void **state)
 				     "bTk8="),
 		"text 4a|text 42[\"b\"]|binary NO|");
 	assert_string_equal(read_all("b"), "binary |");
+	/* As other clients write it. */
+	assert_string_equal(read_all("bTk9P\r\nTw\n"), "binary NOOO|");
+	assert_string_equal(read_all("bYj8_Yj4-"), "binary b??b>>|");
 	assert_string_equal(read_all("3"), "text 3|pong");
 	assert_string_equal(read_all("2\x1e"
 				     "3x"),
@@ -80,7 +83,8 @@ static void what_is_malformed_is_refused_whole(void **state)
 		 "x"),
 		" 4a",
 		"b=",
-		"bAAA",
+		"bA",
+		"b=AAA",
 		"bAA==AA==",
 		"b4a\n",
 		("4a\nx\x1e"
@@ -220,6 +224,14 @@ static void the_open_packet_is_rewritten(void **state)
 	assert_string_equal(take_text(&out),
 		"0{\"sid\":\"w1.id\",\"upgrades\":[],\"pingInterval\":1,\"pingTimeout\":2}");
 	assert_int_equal(open.max_payload, LIMIT);
+	/* Others have none. */
+	assert_true(rewrite("0{\"maxPayload\":null,\"sid\":\"A\",\"upgrades\":[],"
+			    "\"pingInterval\":1,\"pingTimeout\":2}",
+		false, &open, &out));
+	assert_string_equal(take_text(&out),
+		"0{\"maxPayload\":1000000,\"sid\":\"w1.id\",\"upgrades\":[],"
+		"\"pingInterval\":1,\"pingTimeout\":2}");
+	assert_int_equal(open.max_payload, LIMIT);
 }
 
 static void what_is_no_open_packet_is_refused(void **state)
@@ -240,7 +252,7 @@ static void what_is_no_open_packet_is_refused(void **state)
 		"0{\"sid\":\"A\",\"pingInterval\":1.5,\"pingTimeout\":2}",
 		"0{\"sid\":\"A\",\"pingInterval\":\"1\",\"pingTimeout\":2}",
 		"0{\"sid\":\"A\",\"pingInterval\":86400001,\"pingTimeout\":2}",
-		"0{\"sid\":\"A\",\"pingInterval\":1,\"pingTimeout\":2,\"maxPayload\":0}",
+		"0{\"sid\":\"A\",\"pingInterval\":1,\"pingTimeout\":2,\"maxPayload\":true}",
 		"0{\"sid\":\"A\",\"pingInterval\":1,\"pingTimeout\":2,\"maxPayload\":\"9\"}",
 		"0{\"sid\":\"A\",\"sid\":\"B\",\"pingInterval\":1,\"pingTimeout\":2}",
 		"0{\"sid\":\"A\",\"pingInterval\":1,\"pingTimeout\":2}x",
