@@ -183,6 +183,7 @@ void engineio_request_parse(
 	is_polling = query_says(&query, PARAMETER_TRANSPORT, SLICE("polling"));
 	if (query.n[PARAMETER_T] == 1)
 		self->t = query.values[PARAMETER_T];
+	self->is_text_only = query.values[PARAMETER_B64].n > 0;
 	if (!query_says(&query, PARAMETER_EIO, SLICE("4"))) {
 		fail(self, ENGINEIO_BAD_VERSION);
 	} else if (!is_polling && !query_says(&query, PARAMETER_TRANSPORT, SLICE("websocket"))) {
@@ -190,7 +191,7 @@ void engineio_request_parse(
 	} else if (query.n[PARAMETER_J] > 0 && !self->is_websocket) {
 		/* JSONP: no script of a foreign page is to get a session. */
 		fail(self, ENGINEIO_BAD_REQUEST);
-	} else if (query.n[PARAMETER_SID] == 0) {
+	} else if (query.n[PARAMETER_SID] == 0 || query_says(&query, PARAMETER_SID, SLICE(""))) {
 		parse_opening(self, head, is_polling);
 	} else if (query.n[PARAMETER_SID] > 1 || !session_id_has_form(sid)) {
 		fail(self, ENGINEIO_UNKNOWN_SID);

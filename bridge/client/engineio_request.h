@@ -48,6 +48,7 @@ struct engineio_request {
 	struct slice sid;	 /* has the form of an id; empty: none */
 	struct slice t;		 /* the client's own mark of this request; empty: none */
 	bool is_websocket;	 /* errors are a WebSocket client's */
+	bool is_text_only;	 /* b64: a WebSocket client that takes no binary frames */
 };
 
 /*

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "bridge/client/engineio_packet.h"
 #include "bridge/client/engineio_poll.h"
 #include "bridge/client/ws_endpoint.h"
 #include "proxy/base/memory.h"
@@ -25,6 +26,7 @@ struct engineio_upgrade {
 	struct session_send *send;	  /* a frame that waits for room; nothing is read then */
 	struct timer timer;
 	enum upgrade_state state;
+	bool is_text_only; /* bytes go as base64 */
 	struct grave grave;
 };
 
@@ -88,6 +90,20 @@ static void pass_close(struct engineio_upgrade *self, const struct message *clos
 	engineio_session_end(session, WS_CODE_NORMAL);
 }
 
+static void write_item(struct engineio_upgrade *self, const struct message *item)
+{
+	struct bytes packet;
+
+	if (item->kind == MESSAGE_TEXT || !self->is_text_only) {
+		ws_endpoint_send(self->ws, item->kind, message_payload(item));
+		return;
+	}
+	bytes_init(&packet);
+	engineio_payload_add(&packet, item, true);
+	ws_endpoint_send(self->ws, MESSAGE_TEXT, bytes_linearize(&packet, bytes_size(&packet)));
+	bytes_clear(&packet);
+}
+
 /*
  * What is written counts as the client's: there is no way to ask for it again, and a WebSocket that
  * breaks takes the session with it.
@@ -104,7 +120,7 @@ static void write_items(struct engineio_upgrade *self)
 			pass_close(self, item);
 			return;
 		}
-		ws_endpoint_send(self->ws, item->kind, message_payload(item));
+		write_item(self, item);
 		session_acknowledge(session, session->sent);
 	}
 }
@@ -268,6 +284,7 @@ void engineio_upgrade_start(struct engineio_exchange *ex, struct engineio_sessio
 	};
 	const struct conf_route *route = ex->bridge->route;
 	struct ws_endpoint_options options = {
+		.protocol = ws_endpoint_first_offered(ex->x->req),
 		.max_message_size = session->max_payload,
 		.stall_ms = (uint64_t)route->send_timeout_ms,
 	};
@@ -282,6 +299,7 @@ void engineio_upgrade_start(struct engineio_exchange *ex, struct engineio_sessio
 	self->base.is_lasting = true;
 	self->loop = ex->x->loop;
 	self->state = UPGRADE_OVER;
+	self->is_text_only = ex->request.is_text_only;
 	timer_init(&self->timer, on_timer, self);
 	self->ws = ws_endpoint_accept(ex->x, &options, &owner, self);
 	if (session->upgrade != NULL || session->is_upgraded) {

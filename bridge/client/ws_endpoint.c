@@ -94,6 +94,13 @@ bool ws_endpoint_is_offered(const struct request_head *request, struct slice pro
 	return false;
 }
 
+struct slice ws_endpoint_first_offered(const struct request_head *request)
+{
+	struct slice rest = fields_value(&request->fields, FIELD_SEC_WEBSOCKET_PROTOCOL), element;
+
+	return slice_next_element(&rest, &element) ? element : SLICE("");
+}
+
 static struct response_head *make_head(
 	struct exchange *x, const struct ws_endpoint_options *options)
 {

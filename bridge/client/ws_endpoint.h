@@ -54,6 +54,8 @@ struct ws_endpoint_options {
 
 /* Whether the handshake offers this subprotocol; they are compared as they stand. */
 bool ws_endpoint_is_offered(const struct request_head *request, struct slice protocol);
+/* The subprotocol that the client likes best; "": it offers none. */
+struct slice ws_endpoint_first_offered(const struct request_head *request);
 
 /*
  * Accepts a valid handshake (req->is_websocket) that has no answer yet and becomes the exchange's
