@@ -20,7 +20,8 @@ struct engineio_poll {
 	uint64_t after;
 	struct timer timer;
 	enum poll_state state;
-	bool is_last; /* what was answered ends the session */
+	bool is_last;	  /* what was answered ends the session */
+	bool has_packets; /* of the session's, in what was answered */
 };
 
 /* Answers. */
@@ -78,6 +79,7 @@ static void answer(struct engineio_poll *self)
 	uint64_t n = count_batch(session, item, &is_full);
 	struct bytes payload;
 
+	self->has_packets = true;
 	if (engineio_is_close(item)) {
 		self->is_last = true;
 		session_set_sent(session, item, 0);
@@ -156,6 +158,9 @@ static void on_end(struct exchange *x, void *arg)
 	if (!is_lost && !self->is_last)
 		return;
 	session = engineio_exchange_session(self->ex);
+	/* A client that has moved may drop its last poll, unless there is something in it. */
+	if (session != NULL && session->is_upgraded && !self->has_packets)
+		return;
 	if (session != NULL)
 		engineio_session_end(session, is_lost ? WS_CODE_GOING_AWAY : WS_CODE_NORMAL);
 }

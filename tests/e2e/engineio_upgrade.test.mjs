@@ -4,7 +4,7 @@ import test from 'node:test';
 
 import { flushed, heldBack, requestText } from './lib/bridge.mjs';
 import { PATH, engineSession, isError, isOk, isPayload } from './lib/engineio.mjs';
-import { OPCODE, closeFrame, frame } from './lib/websocket_bytes.mjs';
+import { OPCODE, closeFrame, frame, handshake } from './lib/websocket_bytes.mjs';
 import { pass } from './lib/wait.mjs';
 
 const POLICY = 1008;
@@ -69,6 +69,30 @@ test('the upgrade request in the segment of the handshake, fragments, and pings 
 	assert.deepEqual([pong.opcode, pong.payload.toString()], [OPCODE.pong, 'p']);
 	await candidate.expect('3probe');
 	assert.equal(await socket.received.next(), '4early');
+});
+
+test('the first subprotocol that a candidate offers is chosen, as the reference does', async (t) => {
+	const { session, engine } = await engineSession(t);
+	const wire = await engine.connect();
+
+	wire.send(handshake({ target: `${PATH}?EIO=4&transport=websocket&sid=${session.sid}`,
+		fields: { 'Sec-WebSocket-Protocol': 'chat, other' } }));
+	const head = await wire.readHead();
+	assert.match(head.line, / 101 /);
+	assert.equal(head.get('Sec-WebSocket-Protocol'), 'chat');
+});
+
+test('a candidate that takes no bytes (b64) gets them as text', async (t) => {
+	const { session, socket, engine } = await engineSession(t);
+	const candidate = await engine.upgrade(`EIO=4&transport=websocket&b64=1&sid=${session.sid}`);
+
+	candidate.send('2probe');
+	await candidate.expect('3probe');
+	candidate.send('5');
+	socket.send(Buffer.from([0, 255]));
+	await candidate.expect('bAP8=');
+	socket.send('4a');
+	await candidate.expect('4a');
 });
 
 test('HTTP with the id is refused after the upgrade, and harms nobody', async (t) => {

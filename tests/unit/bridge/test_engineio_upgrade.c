@@ -92,6 +92,43 @@ static void a_poll_that_waits_at_the_move_ends(void **state)
 	has_received("text 3probe\ntext 4a\n");
 }
 
+/* Nothing is lost with it. */
+static void a_last_poll_without_packets_may_be_dropped(void **state)
+{
+	struct client *poll;
+
+	(void)state;
+	peer = engineio_open("");
+	wire = engineio_candidate();
+	web_socket_text(wire, "2probe");
+	poll = engineio_poll();
+	client_set_room(poll, 0);
+	web_socket_text(wire, "5");
+	client_leave(poll);
+	peer_text(peer, "4a");
+	web_socket_text(wire, "4b");
+	has_received("text 3probe\ntext 4a\n");
+	assert_string_equal(peer_received(peer), "text 4b\n");
+}
+
+static void a_last_poll_with_packets_takes_the_session_with_it(void **state)
+{
+	struct client *poll;
+
+	(void)state;
+	peer = engineio_open("");
+	wire = engineio_candidate();
+	poll = engineio_poll();
+	client_set_room(poll, 0);
+	peer_text(peer, "4a");
+	stage_pass_ms(COMPANY_MS);
+	web_socket_text(wire, "2probe");
+	web_socket_text(wire, "5");
+	client_leave(poll);
+	has_received("text 3probe\nclose 1001\n");
+	assert_string_equal(peer_received(peer), "close 1001\n");
+}
+
 static void http_after_the_move_is_refused(void **state)
 {
 	(void)state;
@@ -423,6 +460,8 @@ int main(void)
 		TEST(the_way_of_the_reference),
 		TEST(a_poll_after_the_probe_is_let_go_soon),
 		TEST(a_poll_that_waits_at_the_move_ends),
+		TEST(a_last_poll_without_packets_may_be_dropped),
+		TEST(a_last_poll_with_packets_takes_the_session_with_it),
 		TEST(http_after_the_move_is_refused),
 		TEST(a_post_that_the_move_overtakes_is_refused),
 		TEST(a_second_candidate_is_closed),
