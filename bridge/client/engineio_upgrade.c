@@ -208,6 +208,7 @@ static void move_here(struct engineio_upgrade *self)
 	write_items(self);
 }
 
+/* One that goes on probing and does not read would fill the memory. */
 static void take_probe(struct engineio_upgrade *self, enum message_kind kind, struct slice payload)
 {
 	bool is_probe = kind == MESSAGE_TEXT && slice_equals(payload, SLICE("2probe"));
@@ -215,7 +216,7 @@ static void take_probe(struct engineio_upgrade *self, enum message_kind kind, st
 
 	if (is_upgrade && self->state == UPGRADE_PROBED) {
 		move_here(self);
-	} else if (is_probe) {
+	} else if (is_probe && ws_endpoint_room(self->ws) > 0) {
 		self->state = UPGRADE_PROBED;
 		self->session->is_probed = true;
 		ws_endpoint_send(self->ws, MESSAGE_TEXT, SLICE("3probe"));

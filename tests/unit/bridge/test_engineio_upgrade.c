@@ -156,6 +156,29 @@ static void a_post_that_the_move_overtakes_is_refused(void **state)
 	assert_string_equal(peer_received(peer), "text 4b\n");
 }
 
+static void a_candidate_that_probes_and_does_not_read_is_closed(void **state)
+{
+	static const size_t n_probes = 40000;
+	struct client *client, *poll;
+	const char *lines;
+
+	(void)state;
+	peer = engineio_open("");
+	wire = engineio_candidate();
+	client = web_socket_client(wire);
+	client_set_room(client, 0);
+	for (size_t i = 0; i < n_probes; i++)
+		web_socket_text(wire, "2probe");
+	client_set_room(client, SIZE_MAX);
+	lines = web_socket_received(wire);
+	assert_true(strlen(lines) < n_probes * strlen("text 3probe\n") / 2);
+	assert_non_null(strstr(lines, "3probe\nclose 1008\n"));
+	peer_text(peer, "4a");
+	poll = engineio_poll();
+	stage_pass_ms(COMPANY_MS);
+	engineio_has(poll, "4a");
+}
+
 static void a_second_candidate_is_closed(void **state)
 {
 	struct web_socket *second;
@@ -464,6 +487,7 @@ int main(void)
 		TEST(a_last_poll_with_packets_takes_the_session_with_it),
 		TEST(http_after_the_move_is_refused),
 		TEST(a_post_that_the_move_overtakes_is_refused),
+		TEST(a_candidate_that_probes_and_does_not_read_is_closed),
 		TEST(a_second_candidate_is_closed),
 		TEST(a_candidate_that_fails_does_no_harm),
 		TEST(a_candidate_has_ten_seconds),
