@@ -229,11 +229,23 @@ void exchange_answer(struct exchange *x, unsigned status, struct slice content_t
 	exchange_respond(x, res);
 }
 
+static struct slice reason_page(struct exchange *x, enum reason reason)
+{
+	unsigned status = reason_status(reason);
+
+	return arena_printf(
+		&x->arena, "%u %s\n%s\n", status, status_reason(status), reason_text(reason));
+}
+
+size_t exchange_reason_size(struct exchange *x, enum reason reason)
+{
+	return x->req->method == METHOD_HEAD ? 0 : reason_page(x, reason).n;
+}
+
 void exchange_answer_reason(struct exchange *x, enum reason reason)
 {
 	unsigned status = reason_status(reason);
 	struct fields fields = {0};
-	struct slice body;
 
 	exchange_set_reason(x, reason);
 	if (x->state != EXCHANGE_REQUESTED)
@@ -248,9 +260,8 @@ void exchange_answer_reason(struct exchange *x, enum reason reason)
 	if (status == 503)
 		fields_add_known(
 			&fields, &x->arena, FIELD_RETRY_AFTER, SLICE("Retry-After"), SLICE("1"));
-	body = arena_printf(
-		&x->arena, "%u %s\n%s\n", status, status_reason(status), reason_text(reason));
-	exchange_answer(x, status, SLICE("text/plain; charset=utf-8"), body, &fields);
+	exchange_answer(
+		x, status, SLICE("text/plain; charset=utf-8"), reason_page(x, reason), &fields);
 }
 
 size_t exchange_unacknowledged(struct exchange *x)

@@ -184,6 +184,8 @@ void exchange_answer(struct exchange *x, unsigned status, struct slice content_t
 	struct slice body, const struct fields *fields);
 /* The plain error page for a reason: its status, its sentence. */
 void exchange_answer_reason(struct exchange *x, enum reason reason);
+/* Bytes of that page, as another worker has answered with it. */
+size_t exchange_reason_size(struct exchange *x, enum reason reason);
 
 /* Bytes of the response that have not reached the client's TCP yet; 0 when all is acknowledged. */
 size_t exchange_unacknowledged(struct exchange *x);

@@ -71,8 +71,13 @@ struct fetch {
 	bool by_goaway;	  /* with is_unprocessed: the connection was on its way out, no more */
 	bool needs_http1; /* with is_unprocessed: the server takes it over HTTP/1.1 only */
 	bool has_head;
-	bool was_sent; /* cancelled: the server may have had the head of the request */
+	bool was_sent; /* over, but not for want of the connection: the server may have had the head
+			  of the request */
 	bool is_over;
+	/* Set before a cancel, for a worker at the other end (h2_stream.h): why, and whether the
+	 * client gets the answer for that reason. */
+	enum reason end_reason;
+	bool is_refused;
 	uint64_t n_body_taken;	/* bytes taken from req_body and not put back */
 	uint64_t n_tunnel_sent; /* of a tunnel that is over: see fetch_n_tunnel_sent */
 	struct pipe *req_body;	/* NULL: no body. In a tunnel: must be there. */

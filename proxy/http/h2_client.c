@@ -16,6 +16,7 @@ const struct h1_limits h2_client_limits = {
 	.max_head_size = 64 * 1024, .max_fields = 200, .max_target_size = 0};
 
 #define LINGER_MS 2000
+#define MAX_SENT_HEAD (4 << 20)
 
 static struct h2_client *client_of(const struct fetcher *base)
 {
@@ -74,6 +75,15 @@ static uint64_t n_sent(const struct h2_client_stream *stream)
 	return stream->has_final && stream->is_websocket ? h2_stream_n_sent(&stream->base) : 0;
 }
 
+/* nghttp2 has no stream for a HEADERS that it has not written yet, nor for one that is closed. */
+static bool was_sent(const struct h2_client_stream *stream)
+{
+	if (stream->is_forgotten)
+		return stream->has_final || stream->error_code != NGHTTP2_REFUSED_STREAM;
+	return !stream->is_held &&
+		nghttp2_session_find_stream(stream->client->session.ng, stream->base.id) != NULL;
+}
+
 /*
  * The fetch and its pipes are no longer the stream's. A fetch that may be tried again gets back
  * what was taken of its body, if that was kept whole.
@@ -100,13 +110,13 @@ static struct fetch *detach_fetch(struct h2_client_stream *stream)
 	return fetch;
 }
 
-static void reset_stream(struct h2_client_stream *stream)
+static void reset_stream(struct h2_client_stream *stream, uint32_t error_code)
 {
 	if (stream->is_held)
 		bury_stream(stream);
 	else if (!stream->is_forgotten)
-		(void)nghttp2_submit_rst_stream(stream->client->session.ng, NGHTTP2_FLAG_NONE,
-			stream->base.id, NGHTTP2_CANCEL);
+		(void)nghttp2_submit_rst_stream(
+			stream->client->session.ng, NGHTTP2_FLAG_NONE, stream->base.id, error_code);
 	h2_session_post(&stream->client->session);
 }
 
@@ -118,7 +128,7 @@ static void finish_fetch(struct h2_client_stream *stream)
 
 	/* The server needs no more of the request to have answered it. */
 	if (!is_request_done) {
-		reset_stream(stream);
+		reset_stream(stream, NGHTTP2_CANCEL);
 		if (fetch->req_body != NULL)
 			pipe_close_reader(fetch->req_body);
 	}
@@ -129,9 +139,11 @@ static void finish_fetch(struct h2_client_stream *stream)
 void h2_client_stream_fail(struct h2_client_stream *stream, enum reason reason, const char *why)
 {
 	struct h2_client *self = stream->client;
-	struct fetch *fetch = detach_fetch(stream);
+	struct fetch *fetch = stream->fetch;
 
-	reset_stream(stream);
+	fetch->was_sent = was_sent(stream);
+	(void)detach_fetch(stream);
+	reset_stream(stream, NGHTTP2_CANCEL);
 	tell_room(self);
 	fetch_fail(fetch, reason, why);
 }
@@ -161,10 +173,7 @@ static void on_cancel(struct fetch *fetch)
 		stream->fetch = NULL;
 		return;
 	}
-	/* nghttp2 has no stream for a HEADERS that it has not written yet, and will not write now.
-	 */
-	fetch->was_sent = !stream->is_held &&
-		nghttp2_session_find_stream(self->session.ng, stream->base.id) != NULL;
+	fetch->was_sent = was_sent(stream);
 	if (is_tunnel_over(stream)) {
 		stream->base.is_out_orderly = true;
 		(void)detach_fetch(stream);
@@ -173,7 +182,7 @@ static void on_cancel(struct fetch *fetch)
 		(void)detach_fetch(stream);
 	} else {
 		(void)detach_fetch(stream);
-		reset_stream(stream);
+		reset_stream(stream, h2_reset_code(fetch->end_reason, fetch->is_refused));
 	}
 	tell_room(self);
 }
@@ -275,6 +284,8 @@ void h2_client_lose(struct h2_client *self, enum reason reason, const char *why)
 		if (fetch == NULL)
 			continue;
 		fetch->is_unprocessed = stream->is_held;
+		/* Who has said that it leaves has not died. */
+		fetch->was_sent = self->is_going_away && !stream->is_held;
 		fetch_fail(fetch, reason_of_loss(stream, reason), why);
 	}
 }
@@ -588,6 +599,8 @@ static nghttp2_session *new_ng(struct h2_client *self)
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, self->options.max_streams);
+	/* How large a head may be is the listener's business, and then the server's. */
+	nghttp2_option_set_max_send_header_block_length(option, MAX_SENT_HEAD);
 	ASSERT(nghttp2_session_client_new3(
 		       &ng, h2_client_callbacks(), &self->session, option, h2_memory()) == 0);
 	nghttp2_option_del(option);

@@ -15,6 +15,7 @@
 #include "proxy/net/address.h"
 
 #define LINGER_MS 2000
+#define MAX_SENT_HEAD (1 << 20)
 
 static void start_leaving(struct h2_server_stream *stream);
 
@@ -223,6 +224,22 @@ static enum reason reason_of_close(const struct h2_server_stream *stream)
 	return stream->x.state == EXCHANGE_TUNNEL ? REASON_TUNNEL_CUT : REASON_CLIENT_GONE;
 }
 
+/* What the other worker has told its client is what the log shows. */
+static void take_reset(struct h2_server_stream *stream)
+{
+	struct exchange *x = &stream->x;
+	bool is_refused;
+	enum reason reason = h2_reset_reason(stream->error_code, &is_refused);
+
+	if (reason == REASON_NONE || x->state == EXCHANGE_OVER)
+		return;
+	if (is_refused && x->state == EXCHANGE_REQUESTED) {
+		x->status = (uint16_t)reason_status(reason);
+		stream->base.n_out = exchange_reason_size(x, reason);
+	}
+	exchange_set_reason(x, reason);
+}
+
 static void close_stream(struct h2_server_stream *stream)
 {
 	bool is_whole = stream->base.is_out_ended && stream->error_code == NGHTTP2_NO_ERROR;
@@ -231,6 +248,8 @@ static void close_stream(struct h2_server_stream *stream)
 		start_leaving(stream);
 		return;
 	}
+	if (stream->server->listen->is_between_workers)
+		take_reset(stream);
 	if (stream->x.state != EXCHANGE_OVER && !stream->base.is_in_ended)
 		pipe_abort(&stream->x.req_body);
 	end_exchange(stream, reason_of_close(stream));
@@ -543,7 +562,8 @@ static const nghttp2_option *options(void)
 			nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
 	/* Ours are lower, and say why. */
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
-	nghttp2_option_set_max_continuations(option, 64);
+	nghttp2_option_set_max_continuations(option, 256);
+	nghttp2_option_set_max_send_header_block_length(option, MAX_SENT_HEAD);
 	return option;
 }
 

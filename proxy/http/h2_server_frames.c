@@ -96,7 +96,8 @@ static int charge_frame(struct h2_server *self, const nghttp2_frame_hd *hd)
 		return hd->length == 0 ? spend(self, H2_COST_EMPTY_FRAME, "too many empty frames")
 				       : 0;
 	case NGHTTP2_CONTINUATION:
-		if (++self->n_continuations > MAX_CONTINUATIONS)
+		if (++self->n_continuations > MAX_CONTINUATIONS &&
+			!self->listen->is_between_workers)
 			return fail(
 				self, NGHTTP2_ENHANCE_YOUR_CALM, "too many CONTINUATION frames");
 		return spend(self, H2_COST_CONTINUATION, "too many CONTINUATION frames");

@@ -60,13 +60,16 @@ static uint64_t body_deadline(struct h2_server_stream *stream, uint64_t now)
 	return MIN(pause_ends, window_ends);
 }
 
-/* The client does not take what there is. */
+/* The client does not take what there is. One of another worker has its listener's timeout there.
+ */
 static uint64_t stall_deadline(const struct h2_server_stream *stream)
 {
+	const struct conf_listen *listen = stream->server->listen;
 	uint64_t since = h2_stream_stalled_since_ms(&stream->base);
 
-	return since != TIMER_NEVER ? since + (uint64_t)stream->server->listen->write_timeout_ms
-				    : TIMER_NEVER;
+	return since != TIMER_NEVER && !listen->is_between_workers
+		? since + (uint64_t)listen->write_timeout_ms
+		: TIMER_NEVER;
 }
 
 /* When to look at it again, if nothing of it was due. */

@@ -11,6 +11,28 @@
 /* More of a request's body is not kept for another try. */
 #define MAX_KEPT (16 * 1024)
 
+/* "POL" and a byte: far from the codes of RFC 9113. */
+#define RESET_CODES 0x504f4c00u
+#define RESET_REFUSED 0x80u
+
+_Static_assert(N_REASONS <= RESET_REFUSED, "each reason has its code");
+
+uint32_t h2_reset_code(enum reason reason, bool is_refused)
+{
+	if (reason == REASON_NONE || reason == REASON_CLIENT_GONE || reason == REASON_TUNNEL_CUT)
+		return NGHTTP2_CANCEL;
+	return RESET_CODES + (uint32_t)reason + (is_refused ? RESET_REFUSED : 0);
+}
+
+enum reason h2_reset_reason(uint32_t error_code, bool *is_refused)
+{
+	uint32_t n = error_code - RESET_CODES;
+
+	*is_refused = (n & RESET_REFUSED) != 0;
+	n &= ~RESET_REFUSED;
+	return n < N_REASONS ? (enum reason)n : REASON_NONE;
+}
+
 /* The session. */
 
 int h2_session_receive(struct h2_session *self)

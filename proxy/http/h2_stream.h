@@ -23,6 +23,7 @@
 #include "proxy/base/loop.h"
 #include "proxy/base/pipe.h"
 #include "proxy/http/fields.h"
+#include "proxy/http/reason.h"
 #include "proxy/http/ws_tunnel.h"
 #include "proxy/net/conn.h"
 
@@ -36,6 +37,14 @@ struct h2_session {
 	uint64_t n_queued;    /* received and not taken, of all streams */
 	uint64_t out_ms;      /* the latest DATA frame of any stream */
 };
+
+/*
+ * Between workers a reset says why the client's exchange has ended, and whether the client gets the
+ * answer for that reason, by a code that nobody else uses; where there is nothing to say, CANCEL.
+ * Back: REASON_NONE for any other code.
+ */
+uint32_t h2_reset_code(enum reason reason, bool is_refused);
+enum reason h2_reset_reason(uint32_t error_code, bool *is_refused);
 
 /* Feeds all of conn_input to nghttp2: 0, or its fatal error. */
 MUST_USE int h2_session_receive(struct h2_session *self);

@@ -5,9 +5,6 @@
 #include "proxy/base/memory.h"
 #include "proxy/route/relay_hop.h"
 
-/* A worker that takes nothing for so long stands still. */
-#define STALL_MS 30000
-
 struct relay {
 	struct exchange *x;
 	struct fetch fetch;
@@ -45,8 +42,8 @@ static void on_failed(void *arg, enum reason reason, const char *why)
 	struct relay *self = arg;
 
 	(void)why;
-	/* Who died has written no line. */
-	self->x->is_relayed = false;
+	/* Who died has written no line; who ended the stream has. */
+	self->x->is_relayed = self->fetch.was_sent;
 	exchange_abort(self->x, reason);
 }
 
@@ -59,6 +56,8 @@ static void on_client_end(struct exchange *x, void *arg)
 {
 	struct relay *self = arg;
 
+	self->fetch.end_reason = x->reason;
+	self->fetch.is_refused = x->state == EXCHANGE_REQUESTED;
 	fetch_cancel(&self->fetch);
 	/* A client that has gone before the head: the owner has the line, if it has the request. */
 	x->is_relayed |= self->fetch.was_sent;
@@ -97,10 +96,11 @@ void relay_start(struct exchange *x, struct backend *owner)
 	if (fetch->body != BODY_NONE || fetch->is_websocket)
 		fetch->req_body = &x->req_body;
 	fetch->res_body = &x->res_body;
-	fetch->req_trailers = (const struct fields *const *)&x->req_trailers;
+	if (relay_hop_can_carry_trailers(x))
+		fetch->req_trailers = (const struct fields *const *)&x->req_trailers;
 	fetch->res_trailers = &x->res_trailers;
-	/* How long an answer may take is the owner's business. */
-	fetch->timeouts = (struct fetch_timeouts){.write_ms = STALL_MS};
+	/* No timeouts: how long an answer or a message may take is the owner's business, and one
+	 * that stands still answers no ping. */
 	exchange_set_handler(x, &handler, self);
 	backend_fetch(owner, fetch);
 }

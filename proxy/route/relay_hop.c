@@ -7,6 +7,9 @@
 #include "proxy/base/memory.h"
 #include "proxy/net/address.h"
 
+/* What nghttp2 takes of a name or a value. */
+#define MAX_STRING 65536
+
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3"};
 
 struct slice relay_hop_write(struct exchange *x)
@@ -15,7 +18,8 @@ struct slice relay_hop_write(struct exchange *x)
 	struct slice name = exchange_tls_server_name(x);
 	char text[ADDRESS_TEXT_SIZE];
 
-	return arena_printf(&x->arena, "%zu %u %s %s%s%.*s", x->listen->index, exchange_version(x),
+	return arena_printf(&x->arena, "%zu %u%s %s %s%s%.*s", x->listen->index,
+		exchange_version(x), x->req->authority.n == 0 ? "-" : "",
 		exchange_is_tls(x) ? exchange_tls_version(x) : "-",
 		peer->sa_family == AF_UNIX ? "unix" : address_to_text(peer, text),
 		name.n > 0 ? " " : "", SLICE_ARG(name));
@@ -45,6 +49,11 @@ static bool read_version(struct slice word, struct request_head *req)
 {
 	uint64_t version;
 
+	/* HTTP/2 has no request without a host. */
+	if (slice_equals(word, SLICE("10-"))) {
+		req->authority = SLICE("");
+		word.n--;
+	}
 	if (!slice_to_u64(word, &version) || (version != 10 && version != 11 && version != 20))
 		return false;
 	req->is_http2 = version == 20;
@@ -92,6 +101,24 @@ static bool read_peer(struct slice word, struct sockaddr_storage *peer)
 	inet->sin_family = AF_INET;
 	inet->sin_port = htons((uint16_t)port);
 	return inet_pton(AF_INET, host, &inet->sin_addr) == 1;
+}
+
+bool relay_hop_can_carry_trailers(const struct exchange *x)
+{
+	return x->listen->max_header_size <= MAX_STRING;
+}
+
+bool relay_hop_can_carry(const struct exchange *x)
+{
+	const struct fields *fields = &x->req->fields;
+
+	/* By far the most listeners take no head that could be too large. */
+	if (LIKELY(x->listen->max_header_size <= MAX_STRING))
+		return true;
+	for (uint32_t i = 0; i < fields->n; i++)
+		if (fields->items[i].name.n > MAX_STRING || fields->items[i].value.n > MAX_STRING)
+			return false;
+	return x->req->target.n <= MAX_STRING;
 }
 
 bool relay_hop_read(struct exchange *x, const struct conf *conf)

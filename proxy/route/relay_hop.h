@@ -8,6 +8,7 @@
  *	pollux-hop: LISTENER VERSION TLS PEER [SERVER-NAME]
  *	pollux-hop: 0 11 TLSv1.3 192.0.2.1:40112 www.example.org
  *	pollux-hop: 1 20 - unix
+ *	pollux-hop: 0 10- - 192.0.2.1:40112	a request of HTTP/1.0 without a host
  */
 #ifndef PROXY_ROUTE_RELAY_HOP_H
 #define PROXY_ROUTE_RELAY_HOP_H
@@ -17,6 +18,10 @@
 #include "proxy/base/macros.h"
 #include "proxy/http/exchange.h"
 
+/* Whether the request's head fits through HTTP/2, whose strings have at most 64 KiB here. */
+MUST_USE bool relay_hop_can_carry(const struct exchange *x);
+/* Of trailers it is known before they have come: not where heads may be larger. */
+MUST_USE bool relay_hop_can_carry_trailers(const struct exchange *x);
 /* In the exchange's arena. */
 struct slice relay_hop_write(struct exchange *x);
 /*

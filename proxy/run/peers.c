@@ -58,11 +58,12 @@ static void make_listen(struct conf_listen *listen, const struct conf *conf)
 	listen->name = memory_copy_string("workers");
 	listen->h2c = listen->http2_websocket = listen->is_between_workers = true;
 	listen->http2_max_streams = MAX_STREAMS;
-	listen->http2_queue = 64 << 20;
+	/* What is held up of some clients is in nobody's way. */
+	listen->http2_queue = listen->http2_window * MAX_STREAMS;
 	listen->max_header_size = MAX_HEAD;
 	listen->max_header_fields = 20000;
 	listen->max_uri_size = MAX_HEAD;
-	listen->idle_timeout_ms = listen->body_timeout_ms = DAY_MS;
+	listen->header_timeout_ms = listen->idle_timeout_ms = listen->body_timeout_ms = DAY_MS;
 }
 
 static void make_conf(struct conf_backend *backend, struct conf_server *server,

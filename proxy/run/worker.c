@@ -86,6 +86,10 @@ static bool relay(struct worker *self, struct exchange *x, const struct conf_rou
 	if (self->peers == NULL || x->client != NULL)
 		return false;
 	owner = bridge_owner(self->bridges[route->index], x, n_slots);
+	if (!relay_hop_can_carry(x)) {
+		exchange_answer_reason(x, REASON_HEADER_TOO_LARGE);
+		return true;
+	}
 	if (owner < 0 || (size_t)owner >= n_slots || (size_t)owner == self->slot)
 		return false;
 	relay_start(x, peers_backend(self->peers, (size_t)owner));

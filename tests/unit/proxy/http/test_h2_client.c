@@ -1,4 +1,5 @@
 /* HTTP/2 to a backend: fetches as streams of one connection. */
+#include "proxy/http/h2_stream.h"
 #include "tests/unit/proxy/http/h2_client_world.h"
 
 static const struct h2_peer_options slow = {.is_slow = true, .window = 65535};
@@ -418,6 +419,21 @@ static void a_cancelled_fetch_is_reset(void **state)
 	done(job, "200 end");
 }
 
+static void a_cancelled_fetch_may_say_why(void **state)
+{
+	struct world *world = *state;
+	struct job *job = get(world);
+	bool is_refused;
+
+	job->fetch.end_reason = REASON_BAD_BODY;
+	job->fetch.is_refused = true;
+	fetch_cancel(&job->fetch);
+	turn(world);
+	assert_int_equal(h2_reset_reason(h2_peer_stream(world->peer, 1)->error, &is_refused),
+		REASON_BAD_BODY);
+	assert_true(is_refused);
+}
+
 static void a_fetch_that_is_cancelled_at_once_is_not_sent(void **state)
 {
 	struct world *world = *state;
@@ -620,6 +636,7 @@ int main(void)
 		TEST(a_response_that_nobody_takes_stops_at_its_window),
 		TEST_UNSTARTED(a_request_that_nobody_takes_stops_no_other),
 		TEST(a_cancelled_fetch_is_reset),
+		TEST(a_cancelled_fetch_may_say_why),
 		TEST(a_fetch_that_is_cancelled_at_once_is_not_sent),
 		TEST(a_response_that_is_whole_is_not_reset),
 		TEST(a_response_that_is_not_whole_is_reset),

@@ -210,6 +210,7 @@ static void a_reset_before_the_head_is_a_failure(void **state)
 
 	h2_peer_reset(world->peer, 1, NGHTTP2_INTERNAL_ERROR);
 	turn(world);
+	assert_true(job->fetch.was_sent);
 	done(job, "backend-gone");
 	assert_non_null(world->fetcher);
 }

@@ -1,4 +1,5 @@
 /* What the HTTP/2 server waits for, and for how long, by a clock moved by hand. */
+#include "proxy/http/h2_stream.h"
 #include "tests/unit/proxy/http/h2_server_world.h"
 
 static const struct h2_peer_options slow = {.is_slow = true, .window = 65535};
@@ -299,6 +300,50 @@ static void a_stream_whose_window_stays_shut_is_reset(void **state)
 	logged(world, "200 none");
 }
 
+/* Its listener there may give it more time, or less. */
+static void a_client_of_another_worker_is_not_ours_to_cut(void **state)
+{
+	struct world *world = *state;
+
+	world->listen.is_between_workers = true;
+	start(world, &slow);
+	h2_peer_credit(world->peer, 0, 1000000);
+	(void)get(world);
+	respond(world, 0, 200);
+	give_zeros(world, 0, 100000);
+	advance(world, 600000);
+	logged(world, "");
+	h2_peer_reset(world->peer, 1, h2_reset_code(REASON_CLIENT_STALL, false));
+	turn(world);
+	logged(world, "200 client-stall");
+}
+
+static void another_worker_says_what_it_has_answered(void **state)
+{
+	struct world *world = *state;
+
+	world->listen.is_between_workers = true;
+	start(world, &slow);
+	(void)get(world);
+	h2_peer_reset(world->peer, 1, h2_reset_code(REASON_BODY_TIMEOUT, true));
+	turn(world);
+	logged(world, "408 body-timeout");
+	(void)get(world);
+	h2_peer_reset(world->peer, 3, h2_reset_code(REASON_DRAIN, false));
+	turn(world);
+	logged(world, "0 drain");
+}
+
+static void a_client_says_nothing_of_the_kind(void **state)
+{
+	struct world *world = *state;
+
+	(void)get(world);
+	h2_peer_reset(world->peer, 1, h2_reset_code(REASON_BODY_TIMEOUT, true));
+	turn(world);
+	logged(world, "0 client-gone");
+}
+
 static void a_client_that_takes_slowly_is_served(void **state)
 {
 	struct world *world = *state;
@@ -445,6 +490,9 @@ int main(void)
 		TEST(a_body_may_pause_behind_the_head_of_its_response),
 		TEST(one_slow_body_ends_no_other),
 		TEST_UNSTARTED(a_stream_whose_window_stays_shut_is_reset),
+		TEST_UNSTARTED(a_client_of_another_worker_is_not_ours_to_cut),
+		TEST_UNSTARTED(another_worker_says_what_it_has_answered),
+		TEST(a_client_says_nothing_of_the_kind),
 		TEST_UNSTARTED(a_client_that_takes_slowly_is_served),
 		TEST(silence_of_the_handler_is_no_stall),
 		TEST_UNSTARTED(a_response_that_waits_for_its_turn_is_no_stall),
