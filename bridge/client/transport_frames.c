@@ -171,7 +171,8 @@ static bool look(struct transport_frames *self, uint64_t now)
 {
 	size_t n = exchange_unacknowledged(self->x);
 
-	if (n < self->n_unacknowledged)
+	/* The worker that has the client looks after it. */
+	if (n < self->n_unacknowledged || self->x->client != NULL)
 		self->progress_ms = now;
 	self->n_unacknowledged = n;
 	self->look_ms = n == 0 ? TIMER_NEVER : now + stall_timeout(self) / N_LOOKS;

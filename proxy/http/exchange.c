@@ -272,8 +272,12 @@ size_t exchange_unacknowledged(struct exchange *x)
 
 uint64_t exchange_progress(struct exchange *x)
 {
-	uint64_t n_sent = conn_bytes_sent(x->conn), n = conn_unacknowledged(x->conn);
+	uint64_t n_sent, n;
 
+	if (x->client != NULL)
+		return loop_now_us(x->loop);
+	n_sent = conn_bytes_sent(x->conn);
+	n = conn_unacknowledged(x->conn);
 	return n_sent - MIN(n, n_sent);
 }
 

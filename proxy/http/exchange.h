@@ -191,7 +191,8 @@ size_t exchange_reason_size(struct exchange *x, enum reason reason);
 size_t exchange_unacknowledged(struct exchange *x);
 /*
  * A number that grows while the client's TCP acknowledges anything on the connection, be it of
- * another exchange: who is busy with that one has not gone. Meaningless otherwise.
+ * another exchange: who is busy with that one has not gone. Meaningless otherwise. Where another
+ * worker has the connection that one looks, and here it grows with time.
  */
 uint64_t exchange_progress(struct exchange *x);
 

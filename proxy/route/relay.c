@@ -5,11 +5,54 @@
 #include "proxy/base/memory.h"
 #include "proxy/route/relay_hop.h"
 
+#define N_LOOKS 4
+
 struct relay {
 	struct exchange *x;
 	struct fetch fetch;
+	struct timer timer; /* of a response that lasts: whether the client takes it */
+	uint64_t progress;  /* exchange_progress when last looked at */
+	uint64_t progress_ms;
 	struct grave grave;
 };
+
+static void set_timer(struct relay *self)
+{
+	timer_set_in(self->x->loop, &self->timer,
+		MAX((uint64_t)self->x->route->send_timeout_ms / N_LOOKS, UINT64_C(1)));
+}
+
+static void give_up(struct relay *self)
+{
+	struct exchange *x = self->x;
+
+	self->fetch.end_reason = REASON_CLIENT_STALL;
+	fetch_cancel(&self->fetch);
+	/* Or the codec would wait until it has left. */
+	pipe_close_reader(&x->res_body);
+	exchange_abort(x, REASON_CLIENT_STALL);
+}
+
+/* The owner does not see the client's TCP, by which the route's send_timeout goes. */
+static void look(void *arg)
+{
+	struct relay *self = arg;
+	struct exchange *x = self->x;
+	uint64_t now = loop_now_ms(x->loop), progress = exchange_progress(x);
+
+	if (progress > self->progress || exchange_unacknowledged(x) == 0)
+		self->progress_ms = now;
+	self->progress = progress;
+	if (now - self->progress_ms >= (uint64_t)x->route->send_timeout_ms)
+		give_up(self);
+	else
+		set_timer(self);
+}
+
+static bool is_lasting(const struct response_head *head)
+{
+	return head->is_upgrade || head->body == BODY_CHUNKED || head->body == BODY_CLOSE;
+}
 
 static void on_interim(void *arg, struct response_head *head)
 {
@@ -29,6 +72,10 @@ static void on_head(void *arg, struct response_head *head)
 	}
 	/* A tunnel ends at the owner, who has its own close for a drain. */
 	self->x->says_farewell = head->is_upgrade;
+	if (is_lasting(head)) {
+		self->progress_ms = loop_now_ms(self->x->loop);
+		set_timer(self);
+	}
 	exchange_respond(self->x, head);
 }
 
@@ -56,6 +103,7 @@ static void on_client_end(struct exchange *x, void *arg)
 {
 	struct relay *self = arg;
 
+	timer_close(x->loop, &self->timer);
 	self->fetch.end_reason = x->reason;
 	self->fetch.is_refused = x->state == EXCHANGE_REQUESTED;
 	fetch_cancel(&self->fetch);
@@ -87,6 +135,8 @@ void relay_start(struct exchange *x, struct backend *owner)
 	struct fetch *fetch = &self->fetch;
 
 	self->x = x;
+	self->progress = self->progress_ms = 0;
+	timer_init(&self->timer, look, self);
 	/* Bodies have their limits at the owner. */
 	x->max_body_size = 0;
 	fetch_init(fetch, x->loop, &x->arena, make_head(x), &fetch_owner, self);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { bridgeStage, openedSession, requestText } from './lib/bridge.mjs';
+import { pass } from './lib/wait.mjs';
 import { handshake } from './lib/websocket_bytes.mjs';
 
 // Nearly all of the requests of a session come by another worker than its own.
@@ -185,4 +186,57 @@ test('what is cut at the end of a drain stands in the log once', async (t) => {
 	const entries = pollux.accessLog.lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line))
 		.filter(({ target }) => target.startsWith('/chat/'));
 	assert.deepEqual(entries.map(({ status, reason }) => [status, reason]), Array(TIMES).fill([0, 'drain']));
+});
+
+// What a client reads a session by, on a wire that it does not read any more.
+const READERS = {
+	'a stream': async (bridge, session) => (await session.stream()).wire,
+	async 'a WebSocket'(bridge, session) {
+		const wire = await bridge.connect();
+		wire.send(handshake({ target: session.url, fields: { 'Sec-WebSocket-Protocol': 'pollux.v1' } }));
+		assert.match((await wire.readHead()).line, /^HTTP\/1.1 101 /);
+		return wire;
+	},
+};
+
+for (const [name, read] of Object.entries(READERS))
+	test(`${name} whose client acknowledges nothing for send_timeout is cut`, async (t) => {
+		const { pollux, bridge, backend } = await bridgeStage(t, { ...MANY, route: { send_timeout: '400ms' } });
+
+		for (let n = 0; n < TIMES; n++) {
+			const session = await bridge.open();
+			const socket = await backend.accept();
+			const wire = await read(bridge, session);
+			wire.stall();
+			for (let i = 0; i < 200; i++)
+				socket.send('x'.repeat(100_000));
+			const entry = await pollux.accessed({ method: 'GET' });
+			assert.equal(entry.reason, 'client-stall');
+			assert.ok(entry.total_ms < 10_000, `${entry.total_ms} ms`);
+			wire.close();
+			socket.close();
+		}
+	});
+
+test('a stream whose client takes slowly, but takes, is not cut', async (t) => {
+	const { pollux, bridge, backend } = await bridgeStage(t, { ...MANY, route: { send_timeout: '1500ms' } });
+	const AT_ONCE = 65_536;
+	const MORE_THAN_TCP_HOLDS = 12_000_000;
+
+	await Promise.all(Array.from({ length: TIMES }, async () => {
+		const session = await bridge.open();
+		const socket = await backend.accept();
+		const stream = await session.stream();
+		stream.wire.stall();
+		for (let n = 0; n < MORE_THAN_TCP_HOLDS; n += 100_000)
+			socket.send('x'.repeat(100_000));
+		for (let n = 0; n < 40; n++) {
+			await pass(150);
+			stream.wire.goOn();
+			await stream.wire.read(AT_ONCE);
+			stream.wire.stall();
+		}
+		stream.close();
+		assert.equal((await pollux.accessed({ method: 'GET', session: new RegExp(session.id.slice(0, 6).replace('.', '\\.')) })).reason, 'client-gone');
+	}));
 });
