@@ -40,6 +40,9 @@
 			: new Uint8Array(data).slice();
 	}
 
+	// As a frame is UTF-8, it has no half of a surrogate pair; JSON.stringify would leave it one.
+	const toText = (value) => `${value}`.replace(/\p{Cs}/gu, '\ufffd');
+
 	function fault(name, message) {
 		throw new DOMException(message, name);
 	}
@@ -53,6 +56,7 @@
 		transport = ''; // the one that got through last
 
 		#options;
+		#transports;
 		#url; // of P, then of the session
 		#handlers = {};
 		#over = new AbortController();
@@ -73,8 +77,16 @@
 
 		constructor(url, protocols = [], options = {}) {
 			super();
-			this.#url = new URL(url, globalThis.location?.href);
-			this.#url.hash = '';
+			try {
+				this.#url = new URL(url, globalThis.location?.href);
+			} catch {
+				// Its string is no URL.
+			}
+			if (!/^(ws|http)s?:[^#]+$/.test(this.#url))
+				fault('SyntaxError', `the URL ${url}`);
+			const names = [protocols].flat();
+			if (names.some((name, n) => !/^[!#-'*+.\w^`|~-]+$/.test(name) || names.indexOf(name) < n))
+				fault('SyntaxError', `the subprotocols ${names}`);
 			this.#url.protocol = this.#url.protocol.replace(/^ws/, 'http');
 			this.url = this.#url.href.replace(/^http/, 'ws');
 			this.#options = {
@@ -87,7 +99,11 @@
 				credentials: 'same-origin',
 				...options,
 			};
-			this.#run([protocols].flat()).catch((error) => this.#fail(error.message));
+			this.#transports = this.#options.transports
+				.filter((name) => name !== 'websocket' || this.#options.WebSocket);
+			if (!this.#transports[0])
+				fault('NotSupportedError', 'no transport');
+			this.#run(names).catch((error) => this.#fail(error.message));
 		}
 
 		// The WebSocket API.
@@ -95,8 +111,8 @@
 		send(data) {
 			if (this.readyState === CONNECTING)
 				fault('InvalidStateError', 'not open yet');
-			if (typeof data !== 'string' && !(data instanceof Blob))
-				data = data instanceof ArrayBuffer || ArrayBuffer.isView(data) ? bytesOf(data) : `${data}`;
+			if (!(data instanceof Blob))
+				data = data instanceof ArrayBuffer || ArrayBuffer.isView(data) ? bytesOf(data) : toText(data);
 			const size = sizeOf(data);
 			this.bufferedAmount += size;
 			if (this.readyState !== OPEN)
@@ -113,28 +129,32 @@
 		}
 
 		close(code = 1000, reason = '') {
+			code = Math.round(code);
+			reason = toText(reason);
 			if (code !== 1000 && !(code >= 3000 && code <= 4999))
 				fault('InvalidAccessError', `close code ${code}`);
 			if (sizeOf(reason) > 123)
 				fault('SyntaxError', 'the reason is too long');
 			if (this.readyState >= CLOSING)
 				return;
-			const wasOpen = this.readyState === OPEN;
 			this.readyState = CLOSING;
 			this.#end = { code, reason };
-			if (!wasOpen) {
-				this.#fail('closed before it was open');
-				return;
-			}
-			this.#endTimer = setTimeout(() => this.#finish(1006, 'the close was not answered', false), CLOSE_MS);
+			this.#awaitEnd();
+			this.#wake();
 			this.#flush();
+		}
+
+		// As long as something arrives.
+		#awaitEnd() {
+			clearTimeout(this.#endTimer);
+			this.#endTimer = setTimeout(() => this.#finish(1006, 'the close was not answered'), CLOSE_MS);
 		}
 
 		#tell(type, members) {
 			this.dispatchEvent(Object.assign(new Event(type), members));
 		}
 
-		#finish(code, reason, wasClean) {
+		#finish(code, reason, wasClean = code !== 1006) {
 			if (this.readyState === CLOSED)
 				return;
 			this.readyState = CLOSED;
@@ -142,9 +162,9 @@
 			clearTimeout(this.#resend);
 			clearTimeout(this.#endTimer);
 			this.#over.abort();
-			this.#onOnline();
+			this.#wake();
 			globalThis.removeEventListener?.('pagehide', this.#onLeave);
-			globalThis.removeEventListener?.('online', this.#onOnline);
+			globalThis.removeEventListener?.('online', this.#wake);
 			this.#tell('close', { code, reason, wasClean });
 		}
 
@@ -156,7 +176,7 @@
 		}
 
 		#onLeave = ({ persisted }) => persisted || this.#leave();
-		#onOnline = () => this.#pauses.forEach((wake) => wake());
+		#wake = () => this.#pauses.forEach((wake) => wake());
 
 		// The session is to end, and nobody waits for it.
 		#leave() {
@@ -174,7 +194,7 @@
 				throw new Error('out of order');
 			this.#cursor = seq;
 			if (closed) {
-				this.#finish(closed.code, closed.reason, true);
+				this.#finish(closed.code, closed.reason);
 				return;
 			}
 			this.#nUnacked += (text ?? binary).length + 32;
@@ -216,8 +236,11 @@
 
 		// Everything up to n has arrived.
 		#arrived(n) {
-			while (this.#pending[0]?.n <= n)
+			while (this.#pending[0]?.n <= n) {
 				this.bufferedAmount -= this.#pending.shift().size;
+				if (this.#end)
+					this.#awaitEnd();
+			}
 		}
 
 		#flush() {
@@ -294,6 +317,8 @@
 				this.#arrived(expected - 1);
 			} else if (response.status === 413) {
 				this.#tooBig();
+			} else { // after 410 its close is on its way
+				throw new (response.status === 410 ? Error : Lost)(`HTTP ${response.status}`);
 			}
 		}
 
@@ -331,7 +356,7 @@
 				this.#contact = Date.now();
 				if (isSession && response.status === 404)
 					throw new Lost('the session is lost');
-				if (response.status >= 500 || response.status === 429) {
+				if (response.status >= 500 || [408, 429].includes(response.status)) {
 					const seconds = Number(response.headers.get('Retry-After')) || 0;
 					throw Object.assign(new Error(`HTTP ${response.status}`),
 						{ status: response.status, retryMs: seconds * 1000 || undefined });
@@ -379,7 +404,7 @@
 			if (!await this.#open(protocols))
 				return;
 			globalThis.addEventListener?.('pagehide', this.#onLeave);
-			globalThis.addEventListener?.('online', this.#onOnline);
+			globalThis.addEventListener?.('online', this.#wake);
 			this.readyState = OPEN;
 			this.#tell('open');
 			await this.#stay();
@@ -396,15 +421,15 @@
 			for (let n = 0; this.readyState === CONNECTING; n++) {
 				try {
 					const response = await this.#ask('POST', '', headers);
-					if (this.readyState !== CONNECTING)
-						break;
 					if (response.status !== 201) {
 						this.#fail(`HTTP ${response.status}`);
 						break;
 					}
 					this.protocol = response.headers.get('Sec-WebSocket-Protocol') ?? '';
 					this.#url = new URL(response.headers.get('Location'), response.url || this.#url);
-					return true;
+					if (this.readyState === CONNECTING)
+						return true;
+					this.#leave();
 				} catch (error) {
 					if (error.status && error.status !== 503)
 						this.#fail(error.message);
@@ -413,13 +438,13 @@
 					await this.#pause(error.retryMs ?? this.#delay(n));
 				}
 			}
+			this.#fail('closed before it was open');
 			return false;
 		}
 
 		// One transport after the other: after a break the same one again, else the next.
 		async #stay() {
-			const { transports, WebSocket } = this.#options;
-			const names = transports.filter((name) => name !== 'websocket' || WebSocket);
+			const names = this.#transports;
 			let missedAt = 0;
 			for (let at = 0, n = 0; this.readyState !== CLOSED;) {
 				const attempt = { name: names[at], startedAt: Date.now(), isThrough: false };
@@ -490,6 +515,7 @@
 				const cut = () => {
 					clearTimeout(timer);
 					done();
+					ws.onmessage = null;
 					ws.close();
 				};
 				// A number that cannot be the next is answered, and changes nothing.
@@ -501,7 +527,12 @@
 					}, SILENCE_MS);
 				};
 				controller.signal.addEventListener('abort', cut);
-				ws.onerror = ws.onclose = cut;
+				ws.onerror = cut;
+				ws.onclose = ({ code }) => {
+					if (code === 1009)
+						this.#tooBig();
+					cut();
+				};
 				ws.onmessage = ({ data }) => {
 					const object = JSON.parse(data);
 					if (object.session) {
@@ -544,7 +575,7 @@
 				throw new Lost('messages are lost');
 			if (response.status === 410) {
 				const { closed } = await response.json();
-				this.#finish(closed.code, closed.reason, true);
+				this.#finish(closed.code, closed.reason);
 			}
 			if (response.status !== 200)
 				throw new Error(`HTTP ${response.status}`);

@@ -12,7 +12,7 @@ import { PolluxSocket, TRANSPORTS, Talker } from './lib/pollux_js.mjs';
 import { Pollux } from './lib/pollux.mjs';
 import { atEnd } from './lib/scope.mjs';
 import { Tap } from './lib/tap.mjs';
-import { event, within } from './lib/wait.mjs';
+import { event, eventually, within } from './lib/wait.mjs';
 
 const TESTS = fileURLToPath(new URL('..', import.meta.url));
 
@@ -44,6 +44,21 @@ test('pollux.js is served, small, and can be asked for again', async (t) => {
 	new Function('module', text)(module);
 	assert.equal(module.exports.name, 'PolluxSocket');
 });
+
+// A program with a socket, to which something is sent down, comes to its end.
+async function endOfProgram(t, url, options, backend, script) {
+	const child = spawn(process.execPath, ['-e', `
+		const { WebSocket } = require('ws');
+		const PolluxSocket = require('../bridge/client/pollux.js');
+		const [, url, options] = process.argv;
+		const socket = new PolluxSocket(url, undefined, { WebSocket, ...JSON.parse(options) });
+		${script}
+	`, url, JSON.stringify(options)], { cwd: TESTS, stdio: 'inherit' });
+	const exit = event(child, 'exit');
+	atEnd(t, () => child.kill());
+	(await backend.accept()).send('down');
+	assert.deepEqual(await within(exit, 'the end of the program', 8000), [0, null]);
+}
 
 for (const transport of TRANSPORTS) {
 	const test_ = (what, run) => test(`${transport}: ${what}`, (t) =>
@@ -121,16 +136,39 @@ for (const transport of TRANSPORTS) {
 		assert.deepEqual(socket.received.all, Array.from({ length: 20 }, (_, n) => `message ${n}`));
 	});
 
-	test_('a message over the limit ends it with 1009', async (t, start, options) => {
-		const { backend, connect } = await start({ route: { max_message_size: 100 } });
+	// A frame over a WebSocket has a limit too, beyond which Pollux does not look at what is in it.
+	for (const size of [101, 100_000]) {
+		test_(`a message of ${size} bytes, over the limit, ends it with 1009`, async (t, start, options) => {
+			const { backend, connect } = await start({ route: { max_message_size: 100 } });
+			const talker = connect(options);
+			const socket = await backend.accept();
+			await talker.opened();
+			await talker.through(transport);
+			const closed = event(socket, 'close');
+			talker.socket.send('x'.repeat(size));
+			assert.equal((await talker.end()).code, 1009);
+			assert.deepEqual(talker.events, ['open', 'error', 'close']);
+			await closed;
+		});
+	}
+
+	test_('half a surrogate pair becomes U+FFFD', async (t, start, options) => {
+		const { backend, connect } = await start();
 		const talker = connect(options);
 		const socket = await backend.accept();
 		await talker.opened();
-		const closed = event(socket, 'close');
-		talker.socket.send('x'.repeat(101));
-		assert.equal((await talker.end()).code, 1009);
-		assert.deepEqual(talker.events, ['open', 'error', 'close']);
-		await closed;
+		talker.socket.send('\ud834 \udd1e 𝄞 \\ud834');
+		talker.socket.send('next');
+		assert.deepEqual(await socket.received.count(2), ['\ufffd \ufffd 𝄞 \\ud834', 'next']);
+	});
+
+	test_('the backend is gone without a close', async (t, start, options) => {
+		const { backend, connect } = await start();
+		const talker = connect(options);
+		const socket = await backend.accept();
+		await talker.opened();
+		socket.terminate();
+		assert.deepEqual(await talker.end(), { code: 1006, reason: '', wasClean: false });
 	});
 
 	test_('a backend that holds back: nothing is lost', async (t, start, options) => {
@@ -175,19 +213,7 @@ for (const transport of TRANSPORTS) {
 	// Within less than any of its timers.
 	test_('a program ends when its socket is closed', async (t, start, options) => {
 		const { backend, url } = await start();
-		const script = `
-			const { WebSocket } = require('ws');
-			const PolluxSocket = require('../bridge/client/pollux.js');
-			const [, url, options] = process.argv;
-			const socket = new PolluxSocket(url, undefined, { WebSocket, ...JSON.parse(options) });
-			socket.onmessage = () => socket.close();
-		`;
-		const child = spawn(process.execPath, ['-e', script, url, JSON.stringify(options)],
-			{ cwd: TESTS, stdio: 'inherit' });
-		const exit = event(child, 'exit');
-		atEnd(t, () => child.kill());
-		(await backend.accept()).send('down');
-		assert.deepEqual(await within(exit, 'the end of the program', 8000), [0, null]);
+		await endOfProgram(t, url, options, backend, 'socket.onmessage = () => socket.close();');
 	});
 
 	test_('Pollux starts anew: the loss is told', async (t, start, options) => {
@@ -222,16 +248,55 @@ test('close before it is open', async (t) => {
 	const { connect } = await stage(t);
 	const talker = connect();
 	talker.socket.close();
+	assert.equal(talker.socket.readyState, PolluxSocket.CLOSING);
 	assert.equal((await talker.end()).code, 1006);
+	assert.deepEqual(talker.events, ['error', 'close']);
 	assert.equal(talker.socket.readyState, PolluxSocket.CLOSED);
+});
+
+test('close while it is opened: the backend hears of it at once', async (t) => {
+	let admit;
+	const asked = new Promise((resolve) => {
+		admit = resolve;
+	});
+	const { backend, connect } = await stage(t, { ws: { verifyClient: (_, done) => admit(done) } });
+	const talker = connect();
+	const done = await asked;
+	talker.socket.close();
+	done(true);
+	await event(await backend.accept(), 'close');
+	assert.equal((await talker.end()).reason, 'closed before it was open');
+	assert.deepEqual(talker.events, ['error', 'close']);
 });
 
 test('wrong codes and reasons are refused', async (t) => {
 	const { connect } = await stage(t);
 	const { socket } = connect();
-	for (const code of [0, 999, 1001, 2999, 5000])
+	for (const code of [0, null, 'x', 999, 1001, 2999, 5000])
 		assert.throws(() => socket.close(code), { name: 'InvalidAccessError' });
 	assert.throws(() => socket.close(1000, '€'.repeat(42)), { name: 'SyntaxError' });
+});
+
+test('a code and a reason of other types', async (t) => {
+	const { backend, connect } = await stage(t);
+	const talker = connect();
+	const closed = backend.accept().then((socket) => event(socket, 'close'));
+	await talker.opened();
+	await talker.through('websocket');
+	talker.socket.close('3000', { toString: () => '\ud834' });
+	const [code, reason] = await closed;
+	assert.equal(code, 3000);
+	assert.equal(reason.toString(), '\ufffd');
+});
+
+test('wrong URLs, subprotocols and transports are refused', () => {
+	const refused = (name, ...args) => assert.throws(() => new PolluxSocket(...args), { name });
+	for (const url of ['http://[', 'ftp://a/', '/relative', 'undefined', 'ws://a/#', 'http://a/#b'])
+		refused('SyntaxError', url);
+	for (const protocols of ['', 'a b', 'a,b', 'ü', ['a', 'b', 'a'], ['a', '"']])
+		refused('SyntaxError', 'ws://127.0.0.1/', protocols);
+	for (const transports of [[], ['websocket']])
+		refused('NotSupportedError', 'ws://127.0.0.1/', [], { transports, WebSocket: undefined });
 });
 
 test('subprotocols are offered to the backend', async (t) => {
@@ -288,6 +353,50 @@ test('nothing gets through: it gives up', async (t) => {
 	const talker = new Talker(t, `http://127.0.0.1:${server.address().port}/`, { patience: 300 });
 	assert.deepEqual(await talker.end(),
 		{ code: 1006, reason: 'nothing gets through', wasClean: false });
+});
+
+// A server that opens sessions, and whose `post(response, n)` answers what is sent to them.
+async function posted(t, post) {
+	let n = 0;
+	const server = http.createServer((request, response) => {
+		if (request.url === '/')
+			response.writeHead(201, { Location: '/~s' }).end();
+		else if (request.method === 'POST')
+			post(response, ++n);
+		else if (request.url.endsWith('&wait=0'))
+			response.end('{"messages":[],"cursor":0}');
+	});
+	server.listen(0, '127.0.0.1');
+	await event(server, 'listening');
+	const talker = new Talker(t, `http://127.0.0.1:${server.address().port}/`, { transports: ['poll'] });
+	atEnd(t, () => {
+		server.close();
+		server.closeAllConnections();
+	});
+	await talker.opened();
+	return talker;
+}
+
+test('a message that is refused ends it', async (t) => {
+	let nPosts;
+	const talker = await posted(t, (response, n) => {
+		nPosts = n;
+		response.writeHead(405).end();
+	});
+	talker.socket.send('a');
+	assert.deepEqual(await talker.end(), { code: 1006, reason: 'HTTP 405', wasClean: false });
+	assert.equal(nPosts, 1);
+});
+
+test('a close waits for what was sent before, as long as it arrives', async (t) => {
+	const talker = await posted(t, (response, n) => {
+		setTimeout(() => response.writeHead(204, { 'Pollux-Seq': n }).end(), 6000);
+	});
+	talker.socket.send('a');
+	talker.socket.send('b');
+	talker.socket.close();
+	await eventually(() => talker.socket.bufferedAmount === 0, 'all of it to arrive', 15_000);
+	assert.equal(talker.socket.readyState, PolluxSocket.CLOSING);
 });
 
 test('Retry-After is heeded', async (t) => {
