@@ -9,10 +9,15 @@ static struct slice methods(const struct plain_exchange *self)
 				      : SLICE("GET, POST, OPTIONS");
 }
 
+static void set_label(struct plain_exchange *self, const struct session *session)
+{
+	self->x->session_label = session_id_mask(session_id(session), &self->x->arena);
+}
+
 void plain_answer_set_session(struct plain_exchange *self, const struct session *session)
 {
 	self->id = arena_copy(&self->x->arena, session_id(session));
-	self->x->session_label = session_id_mask(self->id, &self->x->arena);
+	set_label(self, session);
 }
 
 void plain_answer_add(struct plain_exchange *self, struct response_head *head, const char *name,
@@ -47,6 +52,7 @@ struct response_head *plain_answer_head(struct plain_exchange *self, unsigned st
 		add_number(self, head, "Pollux-Seq", session != NULL ? session->n_used : 0);
 	if (session == NULL)
 		return head;
+	set_label(self, session);
 	plain_answer_add(self, head, "Pollux-Session", arena_copy(arena, session_id(session)));
 	add_number(self, head, "Pollux-Cursor", cursor);
 	return head;

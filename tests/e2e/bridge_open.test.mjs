@@ -244,6 +244,28 @@ test('methods that a session does not know get 405 with Allow', async (t) => {
 	assert.equal((await session.poll({ wait: 0 })).status, 200);
 });
 
+test('what a session refuses stands in the access log with the session', async (t) => {
+	const { pollux, session } = await openedSession(t);
+	const shown = `${session.id.slice(0, 7)}...`;
+	const refused = async (status, members) => {
+		const entry = await pollux.accessed({ status, ...members });
+		assert.equal(entry.session, shown, `${status} ${entry.target}`);
+	};
+
+	await session.poll({ after: 1 });
+	await refused(409, { method: 'GET' });
+	await session.post('x', { 'Pollux-Ack': 1 });
+	await refused(409, { method: 'POST' });
+	await session.poll({ wait: 'x' });
+	await refused(400);
+	await session.ask('PUT');
+	await refused(405);
+	await session.delete();
+	await refused(204);
+	await session.post('x');
+	await refused(410);
+});
+
 // The handshake with the backend.
 
 test("the backend's handshake has the path, the query without our parameters, and these fields", async (t) => {
