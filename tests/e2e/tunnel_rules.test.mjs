@@ -22,10 +22,10 @@ const MIB = 1024 * 1024;
 const OTHER = { code: 1001, reason: 'the other side was closed' };
 const SIDES = [
 	{ name: 'HTTP/1.1', client: 1, isTls: false },
-	{ name: 'HTTP/1.1 over TLS', client: 1, isTls: true },
-	{ name: 'HTTP/2', client: 2, isTls: false },
-	{ name: 'HTTP/2 over TLS', client: 2, isTls: true },
-].map((side) => ({ ...side, protocol: 'http/1.1', isH2Backend: false }));
+	{ name: 'HTTP/1.1 to HTTP/2, over TLS', client: 1, isTls: true, protocol: 'h2' },
+	{ name: 'HTTP/2 to HTTP/2', client: 2, isTls: false, protocol: 'h2' },
+	{ name: 'HTTP/2 to HTTP/1.1, over TLS', client: 2, isTls: true },
+].map((side) => ({ protocol: 'http/1.1', isH2Backend: side.protocol === 'h2', ...side }));
 
 // A stage of `paired` whose route has these rules.
 function watched(t, side, tunnel, { route = {}, ...options } = {}) {
