@@ -278,7 +278,8 @@
 			if (this.#isPosting)
 				return;
 			this.#isPosting = true;
-			for (let n = 0; !this.#ws && this.readyState !== CLOSED;) {
+			let isOver = false;
+			for (let n = 0; !isOver && !this.#ws && this.readyState !== CLOSED;) {
 				const [item] = this.#pending;
 				try {
 					if (item)
@@ -286,12 +287,10 @@
 					else if (this.#nUnacked > ACK_AFTER_SIZE)
 						await this.#ask('POST', '', { 'Content-Type': 'application/x-ndjson' }, '');
 					else if (this.#end)
-						await this.#ask('DELETE', '');
+						isOver = await this.#ask('DELETE', '');
 					else
-						break;
+						isOver = true;
 					n = 0;
-					if (!item && this.#end)
-						break;
 				} catch (error) {
 					if (!this.#isBearable(error))
 						break;
@@ -362,7 +361,7 @@
 						{ status: response.status, retryMs: seconds * 1000 || undefined });
 				}
 				if (all['Pollux-Ack'] !== undefined && response.ok)
-					this.#nUnacked -= acked;
+					this.#nUnacked = Math.max(0, this.#nUnacked - acked);
 				return response;
 			} finally {
 				if (!controller)

@@ -355,16 +355,19 @@ test('nothing gets through: it gives up', async (t) => {
 		{ code: 1006, reason: 'nothing gets through', wasClean: false });
 });
 
-// A server that opens sessions, and whose `post(response, n)` answers what is sent to them.
-async function posted(t, post) {
+// A server that opens sessions, whose first poll that waits gets `messages`, and whose `answer(response, n, method)`
+// is to answer the posts, and what closes.
+async function posted(t, answer, messages = []) {
 	let n = 0;
 	const server = http.createServer((request, response) => {
 		if (request.url === '/')
 			response.writeHead(201, { Location: '/~s' }).end();
-		else if (request.method === 'POST')
-			post(response, ++n);
+		else if (request.method !== 'GET')
+			answer(response, ++n, request.method);
 		else if (request.url.endsWith('&wait=0'))
 			response.end('{"messages":[],"cursor":0}');
+		else if (messages.length > 0 && request.url.endsWith('?after=0'))
+			response.end(JSON.stringify({ messages, cursor: messages.length }));
 	});
 	server.listen(0, '127.0.0.1');
 	await event(server, 'listening');
@@ -397,6 +400,20 @@ test('a close waits for what was sent before, as long as it arrives', async (t) 
 	talker.socket.close();
 	await eventually(() => talker.socket.bufferedAmount === 0, 'all of it to arrive', 15_000);
 	assert.equal(talker.socket.readyState, PolluxSocket.CLOSING);
+});
+
+test('a close goes out behind an acknowledgement that is under way', async (t) => {
+	const asked = [];
+	const talker = await posted(t, async (response, n, method) => {
+		asked.push(method);
+		if (n === 1) {
+			await talker.count(1);
+			talker.socket.close();
+		}
+		response.writeHead(204).end();
+	}, [{ seq: 1, text: 'x'.repeat(200 * 1024) }]);
+	await eventually(() => asked.length === 2, 'the close');
+	assert.deepEqual(asked, ['POST', 'DELETE']);
 });
 
 test('Retry-After is heeded', async (t) => {
