@@ -352,7 +352,9 @@
 			try {
 				const response = await fetch(`${this.#url}${query}`,
 					{ method, headers: all, body, credentials, cache: 'no-store', signal: guard.signal });
-				this.#contact = Date.now();
+				// Others may be a stranger's word, of something in between.
+				if (response.ok || response.status === 503)
+					this.#contact = Date.now();
 				if (isSession && response.status === 404)
 					throw new Lost('the session is lost');
 				if (response.status >= 500 || [408, 429].includes(response.status)) {

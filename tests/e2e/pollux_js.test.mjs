@@ -345,6 +345,26 @@ for (const [blocked, wanted] of [
 	});
 }
 
+// A log-in in front of Pollux that has run out; a server in front of it that lives. Its patience is longer
+// than its pauses.
+for (const status of [401, 502]) {
+	test(`${status} to everything once it is open: it gives up`, async (t) => {
+		const server = http.createServer((request, response) => {
+			if (request.url === '/')
+				response.writeHead(201, { Location: '/~s' }).end();
+			else
+				response.writeHead(status).end();
+		});
+		server.listen(0, '127.0.0.1');
+		await event(server, 'listening');
+		atEnd(t, () => server.close());
+		const talker = new Talker(t, `http://127.0.0.1:${server.address().port}/`, { patience: 6000 });
+		assert.deepEqual(await talker.end(20_000),
+			{ code: 1006, reason: 'nothing gets through', wasClean: false });
+		assert.deepEqual(talker.events, ['open', 'error', 'close']);
+	});
+}
+
 test('nothing gets through: it gives up', async (t) => {
 	const server = http.createServer((request, response) => response.destroy());
 	server.listen(0, '127.0.0.1');
