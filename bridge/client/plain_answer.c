@@ -20,6 +20,16 @@ void plain_answer_set_session(struct plain_exchange *self, const struct session 
 	set_label(self, session);
 }
 
+struct slice plain_answer_reference(struct plain_exchange *self)
+{
+	struct slice path = self->request.path;
+
+	/* "//chat" would name a host (RFC 3986 section 4.2). */
+	if (path.n < 2 || path.p[1] != '/')
+		return path;
+	return arena_printf(&self->x->arena, "/.%.*s", SLICE_ARG(path));
+}
+
 void plain_answer_add(struct plain_exchange *self, struct response_head *head, const char *name,
 	struct slice value)
 {

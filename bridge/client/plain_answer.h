@@ -34,6 +34,9 @@ void plain_answer_set_session(struct plain_exchange *self, const struct session 
  */
 struct response_head *plain_answer_head(struct plain_exchange *self, unsigned status,
 	const struct session *session, uint64_t cursor);
+/* The path, as clients may resolve it. */
+struct slice plain_answer_reference(struct plain_exchange *self);
+
 void plain_answer_add(struct plain_exchange *self, struct response_head *head, const char *name,
 	struct slice value);
 /* Responds with a body (taken), or without one: NULL. type: empty with NULL. */

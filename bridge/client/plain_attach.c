@@ -23,7 +23,7 @@ static void add_extra(struct plain_exchange *self, struct response_head *head)
 void plain_attach_encode_empty(
 	struct plain_exchange *self, struct bytes *out, uint64_t cursor, bool is_superseded)
 {
-	plain_encode_poll_start(out, self->request.path, self->id, cursor);
+	plain_encode_poll_start(out, plain_answer_reference(self), self->id, cursor);
 	plain_encode_poll_end(out, NULL, is_superseded);
 }
 
@@ -32,7 +32,7 @@ static void encode_batch(struct plain_exchange *self, struct bytes *out,
 {
 	const struct message *item;
 
-	plain_encode_poll_start(out, self->request.path, self->id, cursor);
+	plain_encode_poll_start(out, plain_answer_reference(self), self->id, cursor);
 	for (item = first; item->seq <= cursor && item->kind != MESSAGE_CLOSE;
 		item = session_item_next(item)) {
 		plain_encode_poll_message(out, item, item == first);
@@ -47,6 +47,7 @@ static void answer_poll(void *arg, const struct message *first, uint64_t cursor,
 	struct plain_exchange *self = arg;
 	struct arena *arena = &self->x->arena;
 	struct response_head *head = plain_answer_head(self, 200, NULL, 0);
+	struct slice reference = plain_answer_reference(self);
 	unsigned long long number = cursor;
 	struct bytes body;
 
@@ -58,8 +59,8 @@ static void answer_poll(void *arg, const struct message *first, uint64_t cursor,
 	plain_answer_add(self, head, "Pollux-Session", self->id);
 	plain_answer_add(self, head, "Pollux-Cursor", arena_printf(arena, "%llu", number));
 	plain_answer_add(self, head, "Link",
-		arena_printf(arena, "<%.*s/~%.*s?after=%llu>; rel=\"next\"",
-			SLICE_ARG(self->request.path), SLICE_ARG(self->id), number));
+		arena_printf(arena, "<%.*s/~%.*s?after=%llu>; rel=\"next\"", SLICE_ARG(reference),
+			SLICE_ARG(self->id), number));
 	if (self->request.is_wait_preferred)
 		plain_answer_add(self, head, "Preference-Applied",
 			arena_printf(arena, "wait=%llu",

@@ -104,21 +104,19 @@ static void add_extra(struct plain_exchange *px, const struct fields *fields)
 	}
 }
 
-static struct slice session_path(struct plain_exchange *px)
+static struct slice session_path(struct plain_exchange *px, struct slice path)
 {
-	return arena_printf(
-		&px->x->arena, "%.*s/~%.*s", SLICE_ARG(px->request.path), SLICE_ARG(px->id));
+	return arena_printf(&px->x->arena, "%.*s/~%.*s", SLICE_ARG(path), SLICE_ARG(px->id));
 }
 
 static void answer_created(struct plain_exchange *px, const struct session *session)
 {
 	uint64_t cursor = session_floor(session);
 	struct response_head *head = plain_answer_head(px, 201, session, cursor);
-	struct slice path = session_path(px);
 	struct bytes body;
 
 	bytes_init(&body);
-	plain_answer_add(px, head, "Location", path);
+	plain_answer_add(px, head, "Location", session_path(px, plain_answer_reference(px)));
 	for (uint32_t i = 0; i < px->extra.n; i++)
 		fields_add_known(&head->fields, &px->x->arena, px->extra.items[i].id,
 			px->extra.items[i].name, px->extra.items[i].value);
@@ -126,7 +124,7 @@ static void answer_created(struct plain_exchange *px, const struct session *sess
 		bytes_append_slice(&body, hop_client_scheme(px->x));
 		bytes_append_string(&body, "://");
 		bytes_append_slice(&body, hop_client_host(px->x));
-		bytes_append_slice(&body, path);
+		bytes_append_slice(&body, session_path(px, px->request.path));
 		bytes_append_string(&body, "\n");
 		plain_answer_send(px, head, SLICE("text/plain; charset=utf-8"), &body);
 		return;

@@ -244,6 +244,26 @@ test('methods that a session does not know get 405 with Allow', async (t) => {
 	assert.equal((await session.poll({ wait: 0 })).status, 200);
 });
 
+test('a path that begins with two slashes names no host', async (t) => {
+	const { pollux, bridge } = await bridgeStage(t, { path: '/' });
+	const url = pollux.url('//chat');
+	const here = (reference) => {
+		const resolved = new URL(reference, url);
+		assert.equal(resolved.host, new URL(url).host, reference);
+		return resolved.pathname + resolved.search;
+	};
+	const opened = await bridge.ask('POST', '//chat');
+	const target = here(opened.get('Location'));
+	assert.match(target, /^\/\/chat\/~/);
+	assert.equal(here(opened.json.next), `${target}?after=0`);
+	const poll = await bridge.ask('GET', `${target}?wait=0`);
+	assert.equal(poll.status, 200);
+	assert.equal(here(poll.json.next), `${target}?after=0`);
+	assert.equal(here(/^<(.*)>/.exec(poll.get('Link'))[1]), `${target}?after=0`);
+	const text = await bridge.ask('POST', '//chat', { fields: { Accept: 'text/plain' } });
+	assert.match(text.body.toString(), /^http:\/\/a\/\/chat\/~/);
+});
+
 test('what a session refuses stands in the access log with the session', async (t) => {
 	const { pollux, session } = await openedSession(t);
 	const shown = `${session.id.slice(0, 7)}...`;
