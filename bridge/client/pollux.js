@@ -331,11 +331,15 @@
 		#signal(ms) {
 			const controller = new AbortController();
 			const abort = () => controller.abort();
-			const timer = setTimeout(abort, ms);
-			this.#over.signal.addEventListener('abort', abort);
-			controller.inTime = () => clearTimeout(timer);
-			controller.done = () => {
+			let timer;
+			controller.setTime = (ms) => {
 				clearTimeout(timer);
+				timer = ms && setTimeout(abort, ms);
+			};
+			controller.setTime(ms);
+			this.#over.signal.addEventListener('abort', abort);
+			controller.done = () => {
+				controller.setTime();
 				this.#over.signal.removeEventListener('abort', abort);
 			};
 			return controller;
@@ -490,7 +494,7 @@
 		async #attach(attempt) {
 			const controller = this.#signal(this.#options.timeout);
 			controller.through = () => {
-				controller.inTime();
+				controller.setTime();
 				attempt.isThrough = true;
 				this.#contact = Date.now();
 				this.transport = attempt.name;
@@ -625,7 +629,6 @@
 		async #runPolls(controller) {
 			// The first is answered at once, or this way is closed too.
 			await this.#pollOnce('&wait=0', controller);
-			controller.through();
 			while (this.readyState !== CLOSED) {
 				this.#flush();
 				const guard = this.#signal(POLL_MS);
@@ -637,7 +640,10 @@
 			const response = await this.#ask('GET', `?after=${this.#cursor}${query}`,
 				{ Accept: 'application/json' }, undefined, controller);
 			await this.#check(response);
+			controller.through?.();
+			controller.setTime(POLL_MS); // its body may take long
 			const { messages, closed, cursor } = await response.json();
+			controller.setTime();
 			messages.forEach((message) => this.#take(message));
 			this.#nUnacked = 0;
 			if (closed)

@@ -400,6 +400,26 @@ async function posted(t, answer, messages = []) {
 	return talker;
 }
 
+test('a first poll whose body takes longer than the time to get through', async (t) => {
+	const server = http.createServer((request, response) => {
+		if (request.url === '/') {
+			response.writeHead(201, { Location: '/~s' }).end();
+		} else if (request.url.endsWith('&wait=0')) {
+			response.writeHead(200).write('{"cursor":1,');
+			setTimeout(() => response.end('"messages":[{"seq":1,"text":"late"}]}'), 1000);
+		}
+	});
+	server.listen(0, '127.0.0.1');
+	await event(server, 'listening');
+	const talker = new Talker(t, `http://127.0.0.1:${server.address().port}/`,
+		{ transports: ['poll'], timeout: 500 });
+	atEnd(t, () => {
+		server.close();
+		server.closeAllConnections();
+	});
+	assert.deepEqual(await talker.count(1), ['late']);
+});
+
 test('a message that is refused ends it', async (t) => {
 	let nPosts;
 	const talker = await posted(t, (response, n) => {
