@@ -393,7 +393,7 @@ test('what a cut stream had not brought to the client is kept, whatever the repl
 	const { session, stream, socket } = await streamStage(t, {
 		route: { replay: '0', queue: '64k', max_message_size: '64k' },
 	});
-	const texts = Array.from({ length: 1200 }, (_, n) => `${n} ${'y'.repeat(20_000)}`);
+	const texts = Array.from({ length: 3000 }, (_, n) => `${n} ${'y'.repeat(20_000)}`);
 
 	stream.wire.stall();
 	texts.forEach((text) => socket.send(text));

@@ -307,7 +307,7 @@ test('a client that takes nothing holds back the backend', async (t) => {
 	});
 	const upgraded = await session.upgraded();
 	const text = `4${'x'.repeat(10_000)}`;
-	const N = 3000;
+	const N = 6000;
 
 	upgraded.wire.stall();
 	for (let i = 0; i < N; i++)

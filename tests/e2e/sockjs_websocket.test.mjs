@@ -116,7 +116,7 @@ test('a backend that does not read holds the client back, and nothing is lost', 
 	const stage = await sockStage(t, { route: { max_message_size: '64k', queue: '64k', send_timeout: '1m' } });
 	const { client, socket } = await connect(stage);
 	socket.pause();
-	const N = 3000;
+	const N = 6000;
 	for (let n = 0; n < N; n++)
 		client.send(JSON.stringify([`${n}:${'x'.repeat(10_000)}`]));
 	let last = -1;
@@ -130,7 +130,7 @@ test('a client that does not read holds the backend back, and nothing is lost', 
 	const stage = await sockStage(t, { route: { max_message_size: '64k', queue: '64k', heartbeat: '1m', send_timeout: '30s' } });
 	const { client, socket } = await connect(stage);
 	client.pause();
-	const N = 3000;
+	const N = 6000;
 	for (let n = 0; n < N; n++)
 		socket.send(`${n}:${'x'.repeat(10_000)}`);
 	await heldBack(socket);

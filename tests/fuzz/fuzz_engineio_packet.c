@@ -40,7 +40,7 @@ static void check_payload(struct slice body)
 	struct engineio_payload payload;
 	const struct message *frame;
 	struct bytes text;
-	size_t cost = 0;
+	size_t cost = 0, n = 0;
 
 	if (engineio_payload_read(&payload, body) != ENGINEIO_PAYLOAD_OK) {
 		ASSERT(TAILQ_EMPTY(&payload.frames));
@@ -50,10 +50,12 @@ static void check_payload(struct slice body)
 	TAILQ_FOREACH (frame, &payload.frames, link) {
 		ASSERT(!engineio_is_close(frame));
 		cost += message_cost(frame);
+		n++;
 		engineio_payload_add(&text, frame, frame == TAILQ_FIRST(&payload.frames));
 	}
 	ASSERT(cost == payload.cost);
-	ASSERT(bytes_size(&text) <= body.n);
+	/* Base64 may have come without its padding. */
+	ASSERT(bytes_size(&text) <= body.n + 3 * n);
 	if (!TAILQ_EMPTY(&payload.frames))
 		check_again(&payload, &text);
 	bytes_clear(&text);
