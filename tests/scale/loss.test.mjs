@@ -111,7 +111,8 @@ async function cuts(t, seed, workers) {
 	await settle(t, room);
 	for (const { name, conversations, constructor: { acknowledges }, cutter: { counts } } of room.clients) {
 		const n = Object.values(counts).reduce((sum, one) => sum + one);
-		assert.ok(n >= SECONDS / 2 - 1, `${name}: ${n} cuts`);
+		// Who is just coming back has nothing to be cut.
+		assert.ok(n >= SECONDS * 0.4, `${name}: ${n} cuts`);
 		if (acknowledges) {
 			assert.equal(conversations.length, 1, `${name}: one session, whatever happens`);
 			assert.ok(conversations[0].said >= SECONDS * 9, `${name}: ${conversations[0]}`);
